@@ -1,0 +1,288 @@
+//! The only file that knows JavaScript: it turns addresses into slices, calls a kernel, and computes nothing.
+//!
+//! Hot calls take addresses in this module's memory, not `&[f32]`: wasm-bindgen would copy slices in on each call, and `&mut` slices in and out.
+//! The caller (`ts/wasm`) owns those addresses: they came from [`allocate`], hold the number of elements that the call implies, and no two
+//! of a call overlap. That is what the `SAFETY` comments below mean by "the caller".
+
+use crate::kernels::backward::{self, Decay};
+use crate::kernels::forward::{self, Activation};
+use crate::kernels::gradient::{self, Candidate};
+use crate::kernels::optimizer::{self, Adam, BiasCorrections};
+use crate::kernels::{pack, panels, peak, power, top_k};
+use crate::lanes::Row;
+use crate::pattern::CsrPattern;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::RefCell;
+use std::slice::{from_raw_parts, from_raw_parts_mut};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use wasm_bindgen::prelude::*;
+
+/// The system's allocator, counting the bytes it has out.
+struct Counting;
+
+static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to `System` unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE_BYTES.fetch_add(layout.size(), Relaxed);
+        // SAFETY: the caller's contract is System's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        LIVE_BYTES.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's contract is System's.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Bytes that are allocated in this module's memory now.
+#[wasm_bindgen(js_name = liveBytes)]
+pub fn live_bytes() -> usize {
+    LIVE_BYTES.load(Relaxed)
+}
+
+const fn layout(bytes: usize) -> Layout {
+    match Layout::from_size_align(bytes, 64) {
+        Ok(layout) => layout,
+        Err(_) => panic!("an allocation must fit the address space"),
+    }
+}
+
+/// The address of `bytes` (> 0) zeroed bytes, on a cache line of their own; 0 when memory is exhausted.
+#[wasm_bindgen]
+pub fn allocate(bytes: usize) -> usize {
+    // SAFETY: the caller asks for more than 0 bytes.
+    unsafe { std::alloc::alloc_zeroed(layout(bytes)) as usize }
+}
+
+/// Gives back what [`allocate`] returned for as many bytes.
+#[wasm_bindgen]
+pub fn release(at: usize, bytes: usize) {
+    // SAFETY: the caller returns each allocation once, with its size.
+    unsafe { std::alloc::dealloc(at as *mut u8, layout(bytes)) }
+}
+
+/// `length` elements at an address that the caller owns.
+///
+/// # Safety
+/// The caller guarantees that they are there, initialised, and not written while the slice lives.
+unsafe fn slice<'a, T>(at: usize, length: usize) -> &'a [T] {
+    // SAFETY: passed on. `allocate` aligns to 64 bytes; an empty slice needs no address.
+    if length == 0 { &[] } else { unsafe { from_raw_parts(at as *const T, length) } }
+}
+
+/// # Safety
+/// As [`slice`], and nobody else reads them while the slice lives.
+unsafe fn slice_mut<'a, T>(at: usize, length: usize) -> &'a mut [T] {
+    // SAFETY: as above.
+    if length == 0 { &mut [] } else { unsafe { from_raw_parts_mut(at as *mut T, length) } }
+}
+
+/// Panels and partial sums, kept between calls and grown to the largest.
+#[derive(Default)]
+struct Scratch {
+    x: Vec<Row>,
+    y: Vec<Row>,
+    dx: Vec<Row>,
+    backward: backward::Scratch,
+    corrections: BiasCorrections,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+fn sized(rows: &mut Vec<Row>, length: usize) -> &mut [Row] {
+    if rows.len() < length {
+        rows.resize(length, Row::ZERO);
+    }
+    &mut rows[..length]
+}
+
+/// See [`CsrPattern`].
+#[wasm_bindgen]
+pub struct Pattern(CsrPattern);
+
+#[wasm_bindgen]
+impl Pattern {
+    #[wasm_bindgen(constructor)]
+    pub fn new(cols: usize, row_offsets: Vec<u32>, row_splits: Vec<u32>, col_indices: Vec<u32>) -> Result<Pattern, JsError> {
+        Ok(Self(CsrPattern::new(cols, row_offsets, row_splits, col_indices)?))
+    }
+}
+
+/// `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
+#[wasm_bindgen]
+pub fn forward(pattern: &Pattern, batch: usize, x: usize, values: usize, bias: usize, y: usize, relu: bool) {
+    let pattern = &pattern.0;
+    let (rows, cols, panels) = (pattern.rows(), pattern.cols(), panels(batch));
+    // SAFETY: the caller owns these addresses.
+    let (x, values, bias, y) = unsafe {
+        let bias = (bias != 0).then(|| slice(bias, rows));
+        (slice(x, batch * cols), slice(values, pattern.nnz()), bias, slice_mut(y, batch * rows))
+    };
+    SCRATCH.with_borrow_mut(|scratch| {
+        let x_panels = sized(&mut scratch.x, panels * cols);
+        let y_panels = sized(&mut scratch.y, panels * rows);
+        pack::pack(x, x_panels, batch, cols);
+        let activation = if relu { Activation::Relu } else { Activation::Linear };
+        forward::forward(pattern, values, bias, x_panels, y_panels, panels, activation);
+        pack::unpack(y_panels, y, batch, rows);
+    });
+}
+
+/// All gradients of [`forward()`] in one call. `y` is its output where it ended in relu, else 0; `dx` and `d_bias` are 0 where not wanted.
+/// See [`backward::backward`].
+#[wasm_bindgen]
+#[allow(clippy::too_many_arguments)] // a crossing of the boundary costs more than its arguments
+pub fn backward(
+    pattern: &Pattern,
+    batch: usize,
+    x: usize,
+    values: usize,
+    y: usize,
+    dy: usize,
+    dx: usize,
+    d_values: usize,
+    d_bias: usize,
+    decay_forward: f32,
+    decay_rest: f32,
+) {
+    let pattern = &pattern.0;
+    let (rows, cols, panels) = (pattern.rows(), pattern.cols(), panels(batch));
+    // SAFETY: the caller owns these addresses.
+    let (x, values, dy, d_values) =
+        unsafe { (slice(x, batch * cols), slice(values, pattern.nnz()), slice(dy, batch * rows), slice_mut(d_values, pattern.nnz())) };
+    SCRATCH.with_borrow_mut(|scratch| {
+        let x_panels = sized(&mut scratch.x, panels * cols);
+        let dy_panels = sized(&mut scratch.y, panels * rows);
+        pack::pack(x, x_panels, batch, cols);
+        if y == 0 {
+            pack::pack(dy, dy_panels, batch, rows);
+        } else {
+            // SAFETY: the caller owns this address.
+            pack::pack_where_positive(dy, unsafe { slice(y, batch * rows) }, dy_panels, batch, rows);
+        }
+        let mut dx_panels = (dx != 0).then(|| sized(&mut scratch.dx, panels * cols));
+        let decay = Decay { forward: decay_forward, rest: decay_rest };
+        let dx_out = dx_panels.as_deref_mut();
+        backward::backward(pattern, values, x_panels, dy_panels, dx_out, d_values, panels, decay, &mut scratch.backward);
+        if let Some(dx_panels) = dx_panels {
+            // SAFETY: the caller owns this address.
+            pack::unpack(dx_panels, unsafe { slice_mut(dx, batch * cols) }, batch, cols);
+        }
+        if d_bias != 0 {
+            // SAFETY: the caller owns this address.
+            backward::bias(dy_panels, unsafe { slice_mut(d_bias, rows) }, panels);
+        }
+    });
+}
+
+/// Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].
+#[wasm_bindgen(js_name = topK)]
+pub fn top_k(values: usize, n: usize, k: usize, out: usize) -> Result<(), JsError> {
+    // SAFETY: the caller owns these addresses.
+    let (values, out) = unsafe { (slice(values, n), slice_mut(out, k)) };
+    top_k::top_k(values, out).map_err(|nan| JsError::new(&format!("expected numbers, received NaN at index {}", nan.index)))
+}
+
+/// Writes the best candidates for growth to `rows`, `cols` and `gradients` (each `[k]`) and returns how many there are.
+/// See [`gradient::top_k`].
+#[wasm_bindgen(js_name = gradientTopK)]
+#[allow(clippy::too_many_arguments)] // as `backward`
+pub fn gradient_top_k(
+    pattern: &Pattern,
+    batch: usize,
+    x: usize,
+    dy: usize,
+    k: usize,
+    rows: usize,
+    cols: usize,
+    gradients: usize,
+) -> Result<usize, JsError> {
+    let pattern = &pattern.0;
+    // SAFETY: the caller owns these addresses.
+    let (x, dy) = unsafe { (slice(x, batch * pattern.cols()), slice(dy, batch * pattern.rows())) };
+    let best = gradient::top_k(pattern, x, dy, batch, k)
+        .map_err(|nan| JsError::new(&format!("expected numbers, received a NaN gradient at row {}, column {}", nan.row, nan.col)))?;
+    // SAFETY: the caller owns these addresses, and `best` has at most k elements.
+    let (rows, cols, gradients) = unsafe { (slice_mut(rows, best.len()), slice_mut(cols, best.len()), slice_mut(gradients, best.len())) };
+    for (i, Candidate { row, col, gradient }) in best.iter().enumerate() {
+        (rows[i], cols[i], gradients[i]) = (*row, *col, *gradient);
+    }
+    Ok(best.len())
+}
+
+/// Writes sum, maximum, norm and count to `out [4]` of f64. See [`gradient::reduce`].
+#[wasm_bindgen(js_name = gradientReduce)]
+pub fn gradient_reduce(pattern: &Pattern, batch: usize, x: usize, dy: usize, threshold: f32, out: usize) {
+    let pattern = &pattern.0;
+    // SAFETY: the caller owns these addresses.
+    let (x, dy, out) = unsafe { (slice(x, batch * pattern.cols()), slice(dy, batch * pattern.rows()), slice_mut::<f64>(out, 4)) };
+    let r = gradient::reduce(pattern, x, dy, batch, threshold);
+    out.copy_from_slice(&[r.sum, r.max, r.norm, r.count]);
+}
+
+/// See [`optimizer::sgd`].
+#[wasm_bindgen]
+pub fn sgd(values: usize, gradients: usize, n: usize, learning_rate: f32) {
+    // SAFETY: the caller owns these addresses.
+    unsafe { optimizer::sgd(slice_mut(values, n), slice(gradients, n), learning_rate) }
+}
+
+/// See [`optimizer::momentum`].
+#[wasm_bindgen]
+pub fn momentum(values: usize, gradients: usize, m: usize, n: usize, learning_rate: f32, mu: f32, nesterov: bool) {
+    // SAFETY: the caller owns these addresses.
+    unsafe { optimizer::momentum(slice_mut(values, n), slice(gradients, n), slice_mut(m, n), learning_rate, mu, nesterov) }
+}
+
+/// See [`optimizer::adam`].
+#[wasm_bindgen]
+#[allow(clippy::too_many_arguments)] // as `backward`
+pub fn adam(
+    values: usize,
+    gradients: usize,
+    m: usize,
+    v: usize,
+    steps: usize,
+    n: usize,
+    learning_rate: f32,
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+) {
+    let constants = Adam { learning_rate, beta1, beta2, epsilon };
+    SCRATCH.with_borrow_mut(|scratch| {
+        // SAFETY: the caller owns these addresses.
+        let (values, gradients, m, v, steps) =
+            unsafe { (slice_mut(values, n), slice(gradients, n), slice_mut(m, n), slice_mut(v, n), slice_mut(steps, n)) };
+        optimizer::adam(values, gradients, m, v, steps, &constants, &mut scratch.corrections);
+    });
+}
+
+/// See [`power::power`].
+#[wasm_bindgen]
+pub fn power(phi: usize, theta: usize, n: usize, alpha: f32) {
+    // SAFETY: the caller owns these addresses.
+    unsafe { power::power(slice(phi, n), slice_mut(theta, n), alpha) }
+}
+
+/// See [`power::gradient`].
+#[wasm_bindgen(js_name = powerGradient)]
+pub fn power_gradient(phi: usize, d_theta: usize, d_phi: usize, n: usize, alpha: f32) {
+    // SAFETY: the caller owns these addresses.
+    unsafe { power::gradient(slice(phi, n), slice(d_theta, n), slice_mut(d_phi, n), alpha) }
+}
+
+/// See [`peak::peak`]; returns the number of floating-point operations done, or NaN should the sum vanish.
+#[wasm_bindgen]
+pub fn peak(iterations: u32, x: f32, y: f32) -> f64 {
+    let sum = peak::peak(iterations, x, y);
+    if sum == 0.0 { f64::NAN } else { f64::from(iterations) * peak::FLOPS as f64 }
+}

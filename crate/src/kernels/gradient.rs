@@ -1,0 +1,163 @@
+//! What growth needs to know of the dense gradient dYᵀ·X outside a pattern; the gradient itself never exists.
+//!
+//! A dense product whose tiles are looked at and forgotten: 4 units × 8 features over the whole batch in 8 registers. Memory is
+//! O(k + batch·out), never out·in.
+
+use crate::lanes::F32x4;
+use crate::pattern::CsrPattern;
+
+/// One position outside the pattern, with the gradient its weight would have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    pub row: u32,
+    pub col: u32,
+    pub gradient: f32,
+}
+
+/// Sums over |gradient| at every position outside the pattern.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reduction {
+    pub sum: f64,
+    pub max: f64,
+    /// √Σ g²
+    pub norm: f64,
+    /// Positions with |gradient| above the threshold.
+    pub count: f64,
+}
+
+/// A gradient was NaN, which has no magnitude to rank.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotANumber {
+    pub row: usize,
+    pub col: usize,
+}
+
+const UNITS: usize = 4;
+const FEATURES: usize = 8;
+type Tile = [[F32x4; 2]; UNITS];
+
+/// The `k` positions outside `pattern` where |dYᵀ·X| is largest (fewer if fewer exist), by row, then column. Equal magnitudes: the lower
+/// row, then the lower column wins. `x [batch, in]`, `dy [batch, out]` row-major. O(k) memory beside a copy of dY.
+pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize) -> Result<Vec<Candidate>, NotANumber> {
+    let (rows, cols) = (pattern.rows(), pattern.cols());
+    // Room for as many again before a selection cuts back to k and raises the threshold.
+    let room = 2 * k.max(512);
+    let mut best: Vec<Candidate> = Vec::new();
+    let mut threshold = 0.0f32;
+    let mut nan = None;
+    if k == 0 {
+        return Ok(best);
+    }
+    stream(x, dy, batch, rows, cols, |row0, col0, tile| {
+        let splat = F32x4::splat(threshold);
+        if !tile.iter().flatten().any(|lanes| lanes.abs().any_not_below(splat)) {
+            return;
+        }
+        for_each(row0, col0, rows, cols, tile, |row, col, gradient| {
+            if gradient.abs() < threshold || pattern.contains(row, col) {
+                return;
+            }
+            if gradient.is_nan() {
+                nan.get_or_insert(NotANumber { row, col });
+                return;
+            }
+            best.push(Candidate { row: row as u32, col: col as u32, gradient });
+            if best.len() == room {
+                threshold = keep(&mut best, k);
+            }
+        });
+    });
+    if let Some(nan) = nan {
+        return Err(nan);
+    }
+    if best.len() > k {
+        keep(&mut best, k);
+    }
+    best.sort_unstable_by_key(|c| (c.row, c.col));
+    Ok(best)
+}
+
+/// Sum, maximum, L2 norm and count above `threshold` (≥ 0) of |dYᵀ·X| outside `pattern`. A NaN makes sum and norm NaN.
+pub fn reduce(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, threshold: f32) -> Reduction {
+    let (rows, cols) = (pattern.rows(), pattern.cols());
+    let mut squares = 0.0f64;
+    let mut total = Reduction::default();
+    // How far each row has been passed in A and in B∖A. Strips come with rising columns, so the next stored entry of a row is always here.
+    let mut next: Vec<[usize; 2]> = (0..rows).map(|row| pattern.by_row.line(row)).map(|(a, rest, _)| [a, rest]).collect();
+    stream(x, dy, batch, rows, cols, |row0, col0, tile| {
+        for_each(row0, col0, rows, cols, tile, |row, col, gradient| {
+            let (_, split, end) = pattern.by_row.line(row);
+            for (next, end) in next[row].iter_mut().zip([split, end]) {
+                if *next < end && pattern.by_row.indices.get(*next) == col {
+                    *next += 1;
+                    return;
+                }
+            }
+            let g = f64::from(gradient.abs());
+            total.sum += g;
+            squares += g * g;
+            total.max = total.max.max(g);
+            total.count += f64::from(g > f64::from(threshold));
+        });
+    });
+    total.norm = squares.sqrt();
+    total
+}
+
+/// Cuts `best` back to its k largest and returns the smallest magnitude that stays.
+fn keep(best: &mut Vec<Candidate>, k: usize) -> f32 {
+    let order =
+        |a: &Candidate, b: &Candidate| b.gradient.abs().total_cmp(&a.gradient.abs()).then(a.row.cmp(&b.row)).then(a.col.cmp(&b.col));
+    let (_, last, _) = best.select_nth_unstable_by(k - 1, order);
+    let threshold = last.gradient.abs();
+    best.truncate(k);
+    threshold
+}
+
+/// Calls `visit(row, col, tile)` for every tile of dYᵀ·X, strips of columns ascending. Tiles overhang the edges with zeros.
+fn stream(x: &[f32], dy: &[f32], batch: usize, rows: usize, cols: usize, mut visit: impl FnMut(usize, usize, &Tile)) {
+    assert_eq!(x.len(), batch * cols);
+    assert_eq!(dy.len(), batch * rows);
+    let mut units = vec![[0.0f32; UNITS]; rows.div_ceil(UNITS) * batch];
+    for (b, sample) in dy.chunks_exact(rows.max(1)).enumerate() {
+        for (i, four) in sample.chunks(UNITS).enumerate() {
+            units[i * batch + b][..four.len()].copy_from_slice(four);
+        }
+    }
+    let mut strip = vec![[0.0f32; FEATURES]; batch];
+    for col in (0..cols).step_by(FEATURES) {
+        let width = FEATURES.min(cols - col);
+        for (b, eight) in strip.iter_mut().enumerate() {
+            *eight = [0.0; FEATURES];
+            eight[..width].copy_from_slice(&x[b * cols + col..][..width]);
+        }
+        for (i, units) in units.chunks_exact(batch.max(1)).enumerate() {
+            visit(i * UNITS, col, &product(units, &strip));
+        }
+    }
+}
+
+#[inline(always)]
+fn product(units: &[[f32; UNITS]], strip: &[[f32; FEATURES]]) -> Tile {
+    let mut tile = [[F32x4::splat(0.0); 2]; UNITS];
+    for (dy, x) in units.iter().zip(strip) {
+        let (x, _) = x.as_chunks::<4>();
+        let x = [F32x4::load(&x[0]), F32x4::load(&x[1])];
+        for u in 0..UNITS {
+            let dy = F32x4::splat(dy[u]);
+            tile[u] = [x[0].mul_add(dy, tile[u][0]), x[1].mul_add(dy, tile[u][1])];
+        }
+    }
+    tile
+}
+
+/// The positions of a tile that lie inside the matrix, rows first.
+#[inline(always)]
+fn for_each(row0: usize, col0: usize, rows: usize, cols: usize, tile: &Tile, mut f: impl FnMut(usize, usize, f32)) {
+    for (row, halves) in (row0..rows).zip(tile) {
+        let gradients = halves.map(F32x4::to_array);
+        for (col, &gradient) in (col0..cols).zip(gradients.as_flattened()) {
+            f(row, col, gradient);
+        }
+    }
+}

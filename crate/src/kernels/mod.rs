@@ -1,0 +1,37 @@
+//! The products of a sparse layer, and what trains it. Read this first.
+//!
+//! `W [out, in]` is sparse, activations are dense. Per batch of B samples a layer needs three products, in the field's words:
+//!
+//! | product | formula | here | cost |
+//! |---|---|---|---|
+//! | SpMM | `Y = act(X·Wᵀ + b)` | [`forward`] | 2·nnz·B |
+//! | SpMMᵀ | `dX = dY·W` | [`backward`], one pass | 2·nnz·B |
+//! | SDDMM | `dW = dYᵀ·X` at the stored entries | with the former | 2·nnz·B |
+//!
+//! **Layout.** tfjs holds activations `[batch, features]`. A sparse product wants the batch innermost, so that one weight meets
+//! contiguous samples: [`pack`] cuts the batch into *panels* of 16 samples, `[panel][feature]` of [`Row`](crate::lanes::Row)s, zero-padded at the
+//! end. A row is one cache line. Sixteen is what registers allow: the backward pass keeps 4 vectors of X and 4 of dX at hand while 4 of dY
+//! stream by, 15 being usable.
+//!
+//! **Order.** Every output adds its terms in the order of the pattern, and sums over the batch run over the panels in order,
+//! whatever tile does it. Results depend on the binary (see `lanes`), not on the shape of the batch around a sample.
+//!
+//! The others: [`top_k`] (exact selection by magnitude), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
+//! [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
+
+pub mod backward;
+pub mod forward;
+pub mod gradient;
+pub mod optimizer;
+pub mod pack;
+pub mod peak;
+pub mod power;
+pub mod top_k;
+
+/// Samples in a panel.
+pub const PANEL: usize = 16;
+
+/// Panels that hold `batch` samples.
+pub const fn panels(batch: usize) -> usize {
+    batch.div_ceil(PANEL)
+}

@@ -1,0 +1,198 @@
+//! Four `f32` lanes, and rows of sixteen. The only file in the crate that names an instruction set.
+//!
+//! Chosen at compile time: a wasm module cannot ask the CPU what it can do, so there are two binaries and JavaScript picks one.
+//! The portable twin serves `cargo test` on any machine. [`F32x4::mul_add`] rounds once with relaxed-simd and twice without:
+//! results of the two binaries differ in the last bits, each alone is reproducible.
+
+#[cfg(target_arch = "wasm32")]
+use core::arch::wasm32 as w;
+use core::ops::{Add, Div, Mul};
+
+/// Sixteen samples of one feature: one cache line, four vectors. The unit that every product works on.
+///
+/// The alignment matters: a row that straddles two cache lines costs two loads per vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+pub struct Row(pub [f32; 16]);
+
+impl Row {
+    pub const ZERO: Row = Row([0.0; 16]);
+
+    #[inline(always)]
+    pub fn lanes(&self) -> [F32x4; 4] {
+        let (q, _) = self.0.as_chunks::<4>();
+        [F32x4::load(&q[0]), F32x4::load(&q[1]), F32x4::load(&q[2]), F32x4::load(&q[3])]
+    }
+
+    #[inline(always)]
+    pub fn set(&mut self, lanes: [F32x4; 4]) {
+        let (q, _) = self.0.as_chunks_mut::<4>();
+        for (q, lanes) in q.iter_mut().zip(lanes) {
+            lanes.store(q);
+        }
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+#[derive(Clone, Copy)]
+pub struct F32x4(w::v128);
+
+#[cfg(target_arch = "wasm32")]
+impl F32x4 {
+    #[inline(always)]
+    pub fn load(s: &[f32; 4]) -> Self {
+        // SAFETY: `s` is 16 readable bytes, and v128_load asks for no alignment.
+        Self(unsafe { w::v128_load(s.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
+    pub fn store(self, s: &mut [f32; 4]) {
+        // SAFETY: `s` is 16 writable bytes, and v128_store asks for no alignment.
+        unsafe { w::v128_store(s.as_mut_ptr().cast(), self.0) }
+    }
+
+    #[inline(always)]
+    pub fn splat(v: f32) -> Self {
+        Self(w::f32x4_splat(v))
+    }
+
+    /// `self · b + c`
+    #[inline(always)]
+    pub fn mul_add(self, b: Self, c: Self) -> Self {
+        #[cfg(target_feature = "relaxed-simd")]
+        return Self(w::f32x4_relaxed_madd(self.0, b.0, c.0));
+        #[cfg(not(target_feature = "relaxed-simd"))]
+        Self(w::f32x4_add(w::f32x4_mul(self.0, b.0), c.0))
+    }
+
+    #[inline(always)]
+    pub fn sqrt(self) -> Self {
+        Self(w::f32x4_sqrt(self.0))
+    }
+
+    #[inline(always)]
+    pub fn abs(self) -> Self {
+        Self(w::f32x4_abs(self.0))
+    }
+
+    /// `max(self, 0)` that keeps a NaN. `f32x4.pmax` is one instruction on x64, `f32x4.max` several.
+    #[inline(always)]
+    pub fn relu(self) -> Self {
+        Self(w::f32x4_pmax(self.0, w::f32x4_splat(0.0)))
+    }
+
+    /// `self` where `y` is above 0 or NaN, else 0: the derivative of relu, given its output.
+    #[inline(always)]
+    pub fn where_positive(self, y: Self) -> Self {
+        Self(w::v128_andnot(self.0, w::f32x4_le(y.0, w::f32x4_splat(0.0))))
+    }
+
+    /// Whether any lane is at or above `b`, or is NaN.
+    #[inline(always)]
+    pub fn any_not_below(self, b: Self) -> bool {
+        !w::u32x4_all_true(w::f32x4_lt(self.0, b.0))
+    }
+
+    /// The 4×4 matrix whose rows are `r`, transposed.
+    #[inline(always)]
+    pub fn transpose(r: [Self; 4]) -> [Self; 4] {
+        let low01 = w::i32x4_shuffle::<0, 4, 1, 5>(r[0].0, r[1].0);
+        let high01 = w::i32x4_shuffle::<2, 6, 3, 7>(r[0].0, r[1].0);
+        let low23 = w::i32x4_shuffle::<0, 4, 1, 5>(r[2].0, r[3].0);
+        let high23 = w::i32x4_shuffle::<2, 6, 3, 7>(r[2].0, r[3].0);
+        [
+            Self(w::i64x2_shuffle::<0, 2>(low01, low23)),
+            Self(w::i64x2_shuffle::<1, 3>(low01, low23)),
+            Self(w::i64x2_shuffle::<0, 2>(high01, high23)),
+            Self(w::i64x2_shuffle::<1, 3>(high01, high23)),
+        ]
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Clone, Copy)]
+pub struct F32x4([f32; 4]);
+
+#[cfg(not(target_arch = "wasm32"))]
+impl F32x4 {
+    pub fn load(s: &[f32; 4]) -> Self {
+        Self(*s)
+    }
+
+    pub fn store(self, s: &mut [f32; 4]) {
+        *s = self.0;
+    }
+
+    pub fn splat(v: f32) -> Self {
+        Self([v; 4])
+    }
+
+    pub fn mul_add(self, b: Self, c: Self) -> Self {
+        self * b + c
+    }
+
+    pub fn sqrt(self) -> Self {
+        Self(self.0.map(f32::sqrt))
+    }
+
+    pub fn abs(self) -> Self {
+        Self(self.0.map(f32::abs))
+    }
+
+    pub fn relu(self) -> Self {
+        Self(self.0.map(|a| if a < 0.0 { 0.0 } else { a }))
+    }
+
+    pub fn where_positive(self, y: Self) -> Self {
+        self.zip(y, |a, y| if y <= 0.0 { 0.0 } else { a })
+    }
+
+    pub fn any_not_below(self, b: Self) -> bool {
+        (0..4).any(|i| self.0[i].is_nan() || self.0[i] >= b.0[i])
+    }
+
+    pub fn transpose(r: [Self; 4]) -> [Self; 4] {
+        [0, 1, 2, 3].map(|i| Self([r[0].0[i], r[1].0[i], r[2].0[i], r[3].0[i]]))
+    }
+
+    fn zip(self, b: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self([0, 1, 2, 3].map(|i| f(self.0[i], b.0[i])))
+    }
+}
+
+impl F32x4 {
+    pub const WIDTH: usize = 4;
+
+    /// The sum of the lanes, always in this order: (0 + 1) + (2 + 3).
+    #[inline(always)]
+    pub fn sum(self) -> f32 {
+        let [a, b, c, d] = self.to_array();
+        (a + b) + (c + d)
+    }
+
+    #[inline(always)]
+    pub fn to_array(self) -> [f32; 4] {
+        let mut s = [0.0; 4];
+        self.store(&mut s);
+        s
+    }
+}
+
+/// Lane by lane, on either side of the instruction set.
+macro_rules! lanewise {
+    ($($trait:ident $method:ident $wasm:ident $operator:tt)*) => {$(
+        impl $trait for F32x4 {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $method(self, b: Self) -> Self {
+                #[cfg(target_arch = "wasm32")]
+                return Self(w::$wasm(self.0, b.0));
+                #[cfg(not(target_arch = "wasm32"))]
+                self.zip(b, |a, b| a $operator b)
+            }
+        }
+    )*};
+}
+
+lanewise! { Add add f32x4_add +  Mul mul f32x4_mul *  Div div f32x4_div / }

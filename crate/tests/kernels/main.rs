@@ -1,0 +1,7 @@
+//! Every kernel equals the naive reference, natively. `test/wasm/` asks the same of the shipped binaries.
+
+mod optimizer;
+mod pattern;
+mod products;
+mod selection;
+mod support;

@@ -1,0 +1,153 @@
+//! Each product equals the naive reference exactly.
+
+use crate::support::{BATCHES, DENSITIES, Layer, Random, SHAPES, layer, reference};
+use tfjs_sparse_kernels::kernels::backward::{self, Decay, Scratch};
+use tfjs_sparse_kernels::kernels::forward::{Activation, forward};
+use tfjs_sparse_kernels::kernels::{pack, panels};
+use tfjs_sparse_kernels::lanes::Row;
+use tfjs_sparse_kernels::pattern::CsrPattern;
+
+fn each_case(mut run: impl FnMut(&mut Random, usize, usize, usize, Layer)) {
+    let mut random = Random(0x5eed);
+    for (rows, cols) in SHAPES {
+        for density in DENSITIES {
+            for batch in BATCHES {
+                for backward_set in [false, true] {
+                    let layer = layer(&mut random, rows, cols, density, backward_set);
+                    run(&mut random, batch, rows, cols, layer);
+                }
+            }
+        }
+    }
+}
+
+fn packed(rows: &[f32], batch: usize, features: usize) -> Vec<Row> {
+    let mut out = vec![Row([f32::NAN; 16]); panels(batch) * features];
+    pack::pack(rows, &mut out, batch, features);
+    out
+}
+
+fn unpacked(panels: &[Row], batch: usize, features: usize) -> Vec<f32> {
+    let mut out = vec![f32::NAN; batch * features];
+    pack::unpack(panels, &mut out, batch, features);
+    out
+}
+
+#[test]
+fn packing_is_undone_by_unpacking_and_pads_with_zeros() {
+    let mut random = Random(1);
+    for batch in BATCHES {
+        for features in [0, 1, 3, 4, 15, 16, 17, 70] {
+            let rows = random.whole_numbers(batch * features);
+            let packed = packed(&rows, batch, features);
+            assert_eq!(unpacked(&packed, batch, features), rows, "batch {batch}, {features} features");
+            for (i, row) in packed.iter().enumerate() {
+                let first = i / features * 16;
+                assert!((0..16).all(|s| first + s < batch || row.0[s] == 0.0));
+            }
+        }
+    }
+}
+
+#[test]
+fn forward_equals_the_reference() {
+    each_case(|random, batch, rows, cols, layer| {
+        let x = random.whole_numbers(batch * cols);
+        let bias = random.whole_numbers(rows);
+        for (activation, relu) in [(Activation::Linear, false), (Activation::Relu, true)] {
+            let mut y = vec![Row([f32::NAN; 16]); panels(batch) * rows];
+            let panels = panels(batch);
+            forward(&layer.pattern, &layer.values, Some(&bias), &packed(&x, batch, cols), &mut y, panels, activation);
+            let expected = reference::forward(&layer.mask, &layer.dense, &bias, &x, batch, cols, relu);
+            assert_eq!(unpacked(&y, batch, rows), expected, "{rows}×{cols}, batch {batch}");
+        }
+    });
+}
+
+#[test]
+fn backward_equals_the_reference() {
+    let mut scratch = Scratch::default();
+    each_case(|random, batch, rows, cols, layer| {
+        let x = random.whole_numbers(batch * cols);
+        let dy = random.whole_numbers(batch * rows);
+        let [dx, dw] = reference::backward(&layer.mask, &layer.dense, &x, &dy, batch, rows, cols);
+        let decay = Decay { forward: 2.0, rest: 8.0 };
+        let with_decay = |&i: &usize| dw[i] + layer.dense[i] * if layer.mask[i] == 1 { 2.0 } else { 8.0 };
+        let expected: Vec<f32> = layer.flat.iter().map(with_decay).collect();
+        let (xp, dyp, panels) = (packed(&x, batch, cols), packed(&dy, batch, rows), panels(batch));
+        let mut dx_panels = vec![Row([f32::NAN; 16]); panels * cols];
+        for dx_out in [Some(&mut dx_panels[..]), None] {
+            let mut d_values = vec![f32::NAN; layer.values.len()];
+            let (pattern, values) = (&layer.pattern, &layer.values);
+            backward::backward(pattern, values, &xp, &dyp, dx_out, &mut d_values, panels, decay, &mut scratch);
+            assert_eq!(d_values, expected, "{rows}×{cols}, batch {batch}");
+        }
+        assert_eq!(unpacked(&dx_panels, batch, cols), dx, "{rows}×{cols}, batch {batch}");
+
+        let mut d_bias = vec![f32::NAN; rows];
+        backward::bias(&dyp, &mut d_bias, panels);
+        let sums: Vec<f32> = (0..rows).map(|r| (0..batch).map(|b| dy[b * rows + r]).sum()).collect();
+        assert_eq!(d_bias, sums);
+    });
+}
+
+/// More entries than one block of columns holds, so that blocks meet.
+#[test]
+fn backward_in_several_blocks_equals_the_reference() {
+    let mut random = Random(7);
+    let (rows, cols, batch) = (300, 300, 5);
+    let layer = layer(&mut random, rows, cols, 90, true);
+    let (x, dy) = (random.whole_numbers(batch * cols), random.whole_numbers(batch * rows));
+    let [dx, dw] = reference::backward(&layer.mask, &layer.dense, &x, &dy, batch, rows, cols);
+    let mut dx_panels = vec![Row::ZERO; cols];
+    let mut d_values = vec![0.0; layer.values.len()];
+    let (xp, dyp) = (packed(&x, batch, cols), packed(&dy, batch, rows));
+    let decay = Decay::default();
+    let mut scratch = Scratch::default();
+    backward::backward(&layer.pattern, &layer.values, &xp, &dyp, Some(&mut dx_panels), &mut d_values, 1, decay, &mut scratch);
+    assert_eq!(d_values, layer.flat.iter().map(|&i| dw[i]).collect::<Vec<_>>());
+    assert_eq!(unpacked(&dx_panels, batch, cols), dx);
+}
+
+#[test]
+fn relu_masks_dy_where_its_output_was_not_positive() {
+    let (batch, features) = (17, 5);
+    let mut random = Random(3);
+    let (dy, y) = (random.whole_numbers(batch * features), random.whole_numbers(batch * features));
+    let mut out = vec![Row::ZERO; panels(batch) * features];
+    pack::pack_where_positive(&dy, &y, &mut out, batch, features);
+    let expected: Vec<f32> = dy.iter().zip(&y).map(|(&dy, &y)| if y > 0.0 { dy } else { 0.0 }).collect();
+    assert_eq!(unpacked(&out, batch, features), expected);
+}
+
+#[test]
+fn relu_keeps_a_nan() {
+    let pattern = CsrPattern::new(1, vec![0, 1], vec![1], vec![0]).unwrap();
+    let mut y = [Row::ZERO];
+    forward(&pattern, &[1.0], None, &[Row([f32::NAN; 16])], &mut y, 1, Activation::Relu);
+    assert!(y[0].0.iter().all(|v| v.is_nan()));
+}
+
+/// Beyond 65 536 on either side indices are 32 bits wide.
+#[test]
+fn wide_layers_use_wide_indices() {
+    let last = 70_000u32;
+    let mut scratch = Scratch::default();
+    let wide = CsrPattern::new(last as usize + 1, vec![0, 2, 3], vec![1, 3], vec![5, last, last]).unwrap();
+    let mut x = vec![Row::ZERO; last as usize + 1];
+    (x[5], x[last as usize]) = (Row([2.0; 16]), Row([3.0; 16]));
+    let mut y = [Row::ZERO; 2];
+    forward(&wide, &[10.0, 100.0, 1000.0], None, &x, &mut y, 1, Activation::Linear);
+    assert_eq!([y[0].0[0], y[1].0[15]], [20.0, 3000.0], "the second entry of row 0 is in B∖A");
+    assert!(wide.contains(0, last as usize) && wide.contains(0, 5) && !wide.contains(1, 5));
+
+    let offsets: Vec<u32> = (0..=last).map(|r| u32::from(r == last)).chain([2]).collect();
+    let tall = CsrPattern::new(2, offsets.clone(), offsets[1..].to_vec(), vec![1, 0]);
+    let tall = tall.unwrap();
+    let mut dy = vec![Row::ZERO; tall.rows()];
+    dy[last as usize] = Row([2.0; 16]);
+    let (x, mut dx, mut d_values) = ([Row([1.0; 16]), Row([4.0; 16])], [Row::ZERO; 2], [0.0; 2]);
+    let decay = Decay::default();
+    backward::backward(&tall, &[7.0, 9.0], &x, &dy, Some(&mut dx), &mut d_values, 1, decay, &mut scratch);
+    assert_eq!((dx[0].0[0], d_values), (18.0, [0.0, 32.0]));
+}

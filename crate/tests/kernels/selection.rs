@@ -1,0 +1,93 @@
+//! Top-k and the reductions of the dense gradient equal the naive reference exactly.
+
+use crate::support::{BATCHES, DENSITIES, Random, SHAPES, layer, reference};
+use proptest::prelude::*;
+use tfjs_sparse_kernels::kernels::{gradient, top_k};
+
+fn selected(values: &[f32], k: usize) -> Vec<u32> {
+    let mut out = vec![u32::MAX; k];
+    top_k::top_k(values, &mut out).expect("no NaN");
+    out
+}
+
+#[test]
+fn equal_magnitudes_go_to_the_lower_index() {
+    assert_eq!(selected(&[1.0, -2.0, 2.0, -2.0, 0.0], 2), [1, 2]);
+    assert_eq!(selected(&[-0.0, 0.0, 0.0], 2), [0, 1]);
+    assert_eq!(selected(&[1.0, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE], 1), [1]);
+    assert_eq!(selected(&[], 0), [0u32; 0]);
+}
+
+#[test]
+fn a_nan_is_refused_by_its_index() {
+    for k in [0, 1, 3] {
+        let refused = top_k::top_k(&[1.0, f32::INFINITY, f32::NAN], &mut vec![0; k]);
+        assert_eq!(refused, Err(top_k::NotANumber { index: 2 }));
+    }
+}
+
+proptest! {
+    #[test]
+    fn top_k_equals_a_full_sort(values in prop::collection::vec(any::<i32>(), 0..300), keep in 0.0..=1.0f64, ties in any::<bool>()) {
+        // Arbitrary bits, so that denormals, zeros of both signs and neighbours in the last place occur; or few distinct values.
+        let values: Vec<f32> = values
+            .iter()
+            .map(|&i| if ties { (i % 4) as f32 } else { f32::from_bits(i as u32) })
+            .map(|v| if v.is_nan() { 0.0 } else { v })
+            .collect();
+        let k = (values.len() as f64 * keep) as usize;
+        prop_assert_eq!(selected(&values, k), reference::top_k(&values, k));
+    }
+}
+
+#[test]
+fn the_streamed_gradient_equals_the_dense_one() {
+    let mut random = Random(0xfeed);
+    for (rows, cols) in SHAPES {
+        for density in DENSITIES {
+            for batch in BATCHES {
+                let layer = layer(&mut random, rows, cols, density, true);
+                let (x, dy) = (random.whole_numbers(batch * cols), random.whole_numbers(batch * rows));
+                let [_, dw] = reference::backward(&layer.mask, &layer.dense, &x, &dy, batch, rows, cols);
+                let outside: Vec<usize> = (0..rows * cols).filter(|&i| layer.mask[i] == 0).collect();
+                let values: Vec<f32> = outside.iter().map(|&i| dw[i]).collect();
+                for k in [0, 1, 7, values.len(), values.len() + 1] {
+                    let got = gradient::top_k(&layer.pattern, &x, &dy, batch, k).expect("no NaN");
+                    let expected = reference::top_k(&values, k.min(values.len()));
+                    let flat: Vec<usize> = got.iter().map(|c| c.row as usize * cols + c.col as usize).collect();
+                    assert_eq!(flat, expected.iter().map(|&i| outside[i as usize]).collect::<Vec<_>>());
+                    assert!(got.iter().all(|c| c.gradient == dw[c.row as usize * cols + c.col as usize]));
+                }
+                let reduced = gradient::reduce(&layer.pattern, &x, &dy, batch, 20.0);
+                let magnitudes = || values.iter().map(|v| f64::from(v.abs()));
+                assert_eq!(reduced.sum, magnitudes().sum::<f64>());
+                assert_eq!(reduced.max, magnitudes().fold(0.0, f64::max));
+                assert_eq!(reduced.norm, magnitudes().map(|v| v * v).sum::<f64>().sqrt());
+                assert_eq!(reduced.count, magnitudes().filter(|&v| v > 20.0).count() as f64);
+            }
+        }
+    }
+}
+
+/// More candidates than the buffer holds, most of them equal: the threshold rises, and ties still go to the lower position.
+#[test]
+fn a_full_buffer_keeps_the_right_ones() {
+    let (rows, cols) = (70, 90);
+    let mut random = Random(9);
+    let layer = layer(&mut random, rows, cols, 0, false);
+    let x: Vec<f32> = (0..cols).map(|c| if c % 30 == 29 { 3.0 } else { 1.0 }).collect();
+    let dy = vec![1.0; rows];
+    let [_, dw] = reference::backward(&layer.mask, &layer.dense, &x, &dy, 1, rows, cols);
+    let got = gradient::top_k(&layer.pattern, &x, &dy, 1, 300).expect("no NaN");
+    let flat: Vec<u32> = got.iter().map(|c| c.row * cols as u32 + c.col).collect();
+    assert_eq!(flat, reference::top_k(&dw, 300));
+}
+
+#[test]
+fn a_nan_gradient_is_refused_by_its_place() {
+    let mut random = Random(11);
+    let layer = layer(&mut random, 3, 4, 0, false);
+    let dy = [1.0, 1.0, 1.0];
+    let refused = gradient::top_k(&layer.pattern, &[1.0, f32::NAN, 2.0, 3.0], &dy, 1, 2);
+    assert_eq!(refused, Err(gradient::NotANumber { row: 0, col: 1 }));
+}

@@ -1,0 +1,101 @@
+// `file://` for `model.save` and `tf.loadLayersModel` on Node, where tfjs itself has no handler for it.
+
+import { readFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as tf from '@tensorflow/tfjs-core';
+import { FileError } from '../errors.js';
+import { writeFolder } from './atomic.js';
+
+const SCHEME = 'file://';
+
+/** Both `file:///absolute` and tfjs-node's `file://relative` or `file://./relative`. */
+function pathOf(url: string): string {
+  return url.startsWith(`${SCHEME}/`) ? fileURLToPath(url) : resolve(url.slice(SCHEME.length));
+}
+
+/** The folder `path` with `model.json` and `weights.bin`, in tfjs's own format. */
+class FolderHandler implements tf.io.IOHandler {
+  constructor(readonly path: string) {}
+
+  async save(artifacts: tf.io.ModelArtifacts): Promise<tf.io.SaveResult> {
+    const { weightSpecs, weightData, ...rest } = artifacts;
+    if (!weightSpecs || !weightData) throw new FileError(`${this.path}: the model has no weights to save`);
+    const weights = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
+    const json = { ...rest, weightsManifest: [{ paths: ['weights.bin'], weights: weightSpecs }] };
+    await writeFolder(this.path, { 'model.json': JSON.stringify(json), 'weights.bin': weights });
+    return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) };
+  }
+
+  /** `path` is the folder or its `model.json`. */
+  async load(): Promise<tf.io.ModelArtifacts> {
+    const file = this.path.endsWith('.json') ? this.path : join(this.path, 'model.json');
+    const json = parseModel(file, await read(file));
+    return tf.io.getModelArtifactsForJSON(json, async (manifest) => {
+      const folder = dirname(file);
+      const parts: Uint8Array[] = [];
+      for (const path of manifest.flatMap((group) => group.paths)) {
+        const part = resolve(folder, path);
+        if (relative(folder, part).startsWith('..')) throw new FileError(`${file}: its weights lie outside its folder: ${path}`);
+        parts.push(await read(part));
+      }
+      const specs = manifest.flatMap((group) => group.weights);
+      const received = parts.reduce((sum, part) => sum + part.length, 0);
+      const expected = specs.reduce((sum, spec) => sum + bytesOf(spec), 0);
+      if (received !== expected) {
+        throw new FileError(
+          `${file}: expected ${expected} bytes of weights, received ${received}; the copy is incomplete or not of this model`,
+        );
+      }
+      const data = new Uint8Array(received);
+      let at = 0;
+      for (const part of parts) {
+        data.set(part, at);
+        at += part.length;
+      }
+      return [specs, data.buffer];
+    });
+  }
+}
+
+async function read(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new FileError(`${file}: cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+  }
+}
+
+function parseModel(file: string, bytes: Uint8Array): tf.io.ModelJSON {
+  let json: tf.io.ModelJSON;
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new FileError(`${file}: expected JSON, received ${(cause as Error).message}`, { cause });
+  }
+  if (!json?.modelTopology || !Array.isArray(json.weightsManifest)) {
+    throw new FileError(`${file}: expected a saved tfjs model with modelTopology and weightsManifest`);
+  }
+  return json;
+}
+
+function bytesOf({ shape, dtype, quantization }: tf.io.WeightsManifestEntry): number {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const widths: Record<string, number> = { float32: 4, int32: 4, bool: 1, complex64: 8, uint8: 1, uint16: 2, float16: 2 };
+  const width = widths[quantization?.dtype ?? dtype];
+  if (!width) throw new FileError(`weights of type ${dtype} cannot be read from a file`);
+  return size * width;
+}
+
+function router(url: string | string[]): tf.io.IOHandler {
+  // Two handlers for one URL are an error in tfjs: where tfjs-node is present, its own serves.
+  const taken = tf.findBackend('tensorflow') != null;
+  const ours = typeof url === 'string' && url.startsWith(SCHEME) && !taken;
+  return ours ? new FolderHandler(pathOf(url)) : NOT_OURS;
+}
+
+/** tfjs tries the next router on null, which its type does not admit. */
+const NOT_OURS = null as unknown as tf.io.IOHandler;
+
+tf.io.registerSaveRouter(router);
+tf.io.registerLoadRouter(router);

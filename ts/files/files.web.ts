@@ -1,0 +1,2 @@
+// Browsers have tfjs's own handlers (indexeddb://, downloads://, …) and no files.
+export {};

@@ -1,0 +1,59 @@
+// Patterns of the largest weights of a whole parameter vector (Top-KAST's A and B).
+
+import { CsrPattern, indicesFor } from '../pattern/csr.js';
+import { topK, topKOf } from '../wasm/kernels.js';
+import type { WasmArray } from '../wasm/memory.js';
+
+/**
+ * The `nnz` largest |θ| of a whole layer θ `[rows·cols]` as backward set B, the `forwardNnz` largest of these as forward set A. Equal
+ * magnitudes: the lower index wins. O(rows·cols) time, O(nnz) memory.
+ */
+export function largest(theta: WasmArray, rows: number, cols: number, forwardNnz: number, nnz: number): CsrPattern {
+  const flat = topKOf(theta, nnz).slice();
+  const all = theta.floats;
+  const members = topK(
+    Float32Array.from(flat, (i) => all[i]),
+    forwardNnz,
+  ).slice();
+  const rowOffsets = new Uint32Array(rows + 1);
+  const rowSplits = new Uint32Array(rows);
+  const colIndices = indicesFor(cols, nnz);
+  // Both lists ascend, so each row is a stretch of `flat`: its members of A go first, then the others.
+  let next = 0;
+  let member = 0;
+  for (let row = 0, out = 0; row < rows; row++) {
+    const first = row * cols;
+    const start = next;
+    const firstMember = member;
+    while (next < nnz && flat[next] < first + cols) {
+      if (members[member] === next) {
+        colIndices[out++] = flat[next] - first;
+        member++;
+      }
+      next++;
+    }
+    rowSplits[row] = out;
+    for (let i = start, m = firstMember; i < next; i++) {
+      if (members[m] === i) m++;
+      else colIndices[out++] = flat[i] - first;
+    }
+    rowOffsets[row + 1] = out;
+  }
+  return new CsrPattern({ cols, rowOffsets, rowSplits, colIndices });
+}
+
+/** The values of a pattern's entries in a whole layer θ `[rows·cols]`. */
+export function gather(theta: Float32Array, pattern: CsrPattern): Float32Array {
+  const values = new Float32Array(pattern.nnz);
+  pattern.forEach((i, row, col) => {
+    values[i] = theta[row * pattern.cols + col];
+  });
+  return values;
+}
+
+/** Writes a pattern's values to their places in a whole layer θ `[rows·cols]`. */
+export function scatter(values: Float32Array, pattern: CsrPattern, theta: Float32Array): void {
+  pattern.forEach((i, row, col) => {
+    theta[row * pattern.cols + col] = values[i];
+  });
+}

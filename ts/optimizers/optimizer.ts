@@ -1,0 +1,131 @@
+// What our optimizers share: slots in wasm memory that follow their weights, and saving them with the model.
+
+import * as tf from '@tensorflow/tfjs-core';
+import { ShapeError } from '../errors.js';
+import { WasmArray } from '../wasm/memory.js';
+
+/** The state of one variable: arrays `[size]` by name, such as Adam's m, v and steps. */
+export type Slots = Record<string, WasmArray>;
+
+type Gradients = Record<string, tf.Tensor> | NamedTensor[];
+
+/** tfjs has this type and does not export it. */
+interface NamedTensor {
+  name: string;
+  tensor: tf.Tensor;
+}
+
+/** A saved slot array, waiting for the first step to say which variable it belongs to. */
+type Saved = Map<string, Float32Array | Int32Array>;
+
+/**
+ * Updates every variable of a model, sparse or not, by one kernel call each. State lives in wasm memory, 4 bytes per number, freed by
+ * `dispose()`. Subclasses name their slots and do the update.
+ */
+export abstract class SlotOptimizer extends tf.Optimizer {
+  /** Slots by the name of their variable, in the order of the variables. */
+  readonly #slots = new Map<string, Slots>();
+  #saved: Saved[] = [];
+  #exported: tf.Tensor[] = [];
+
+  constructor(public learningRate: number) {
+    super();
+  }
+
+  /** The names of the arrays a variable needs; those in `counters` hold whole numbers. */
+  protected abstract readonly slotNames: readonly string[];
+  protected readonly counters: readonly string[] = [];
+  /** The next value, as a tensor; slots move on in place. */
+  protected abstract update(value: tf.Tensor, gradient: tf.Tensor, slots: Slots): tf.Tensor;
+
+  override applyGradients(gradients: Gradients): void {
+    const named = Array.isArray(gradients) ? gradients : Object.entries(gradients).map(([name, tensor]) => ({ name, tensor }));
+    named.forEach(({ name, tensor }, i) => {
+      const variable = tf.engine().registeredVariables[name];
+      const slots = this.#slotsOf(name, variable.size, i);
+      if (tensor != null) tf.tidy(() => variable.assign(this.update(variable, tensor, slots)));
+    });
+    this.incrementIterations();
+  }
+
+  #slotsOf(name: string, size: number, position: number): Slots {
+    let slots = this.#slots.get(name);
+    if (!slots) {
+      const saved = this.#saved[position];
+      delete this.#saved[position];
+      slots = Object.fromEntries(this.slotNames.map((slot) => [slot, new WasmArray(size)]));
+      this.#slots.set(name, slots);
+      if (saved) this.#restore(name, slots, saved);
+    }
+    return slots;
+  }
+
+  #restore(name: string, slots: Slots, saved: Saved): void {
+    for (const [slot, array] of Object.entries(slots)) {
+      const values = saved.get(slot);
+      if (values?.length !== array.length)
+        throw new ShapeError(`saved optimizer state ${name}/${slot}`, [array.length], [values?.length ?? 0]);
+      if (this.counters.includes(slot)) array.words.set(values);
+      else array.floats.set(values);
+    }
+  }
+
+  /**
+   * Moves a variable's slots through an edit of its pattern: `source[i]` is the old place of the weight that is now at `i`, or −1 for a grown one,
+   * whose slots start at 0, steps included.
+   */
+  carrySlots(name: string, source: Int32Array): void {
+    const slots = this.#slots.get(name);
+    if (!slots) return;
+    for (const [slot, old] of Object.entries(slots)) {
+      const moved = new WasmArray(source.length);
+      const [from, to] = [old.words, moved.words]; // bits: counters and floats alike
+      for (let i = 0; i < source.length; i++) if (source[i] >= 0) to[i] = from[source[i]];
+      old.free();
+      slots[slot] = moved;
+    }
+  }
+
+  /** As tfjs's own: the step count, then slot by slot over the variables. The tensors belong to the optimizer; do not dispose of them. */
+  override async getWeights(): Promise<NamedTensor[]> {
+    tf.dispose(this.#exported);
+    const iterations = await this.saveIterations();
+    const slots = this.slotNames.flatMap((slot) =>
+      [...this.#slots].map(([name, arrays]) => ({
+        name: `${name}/${slot}`,
+        tensor: this.counters.includes(slot)
+          ? tf.tensor1d(Int32Array.from(arrays[slot].words), 'int32')
+          : tf.tensor1d(arrays[slot].floats.slice(), 'float32'),
+      })),
+    );
+    const all = [iterations, ...slots];
+    this.#exported = all.map(({ tensor }) => tf.keep(tensor));
+    return all;
+  }
+
+  override async setWeights(weights: NamedTensor[]): Promise<void> {
+    const slots = await this.extractIterations(weights);
+    const variables = this.slotNames.length === 0 ? 0 : slots.length / this.slotNames.length;
+    if (!Number.isInteger(variables)) {
+      throw new ShapeError('saved optimizer state, arrays', [`a multiple of ${this.slotNames.length}`], [slots.length]);
+    }
+    this.#free();
+    // Names may differ in the process that loads: variables are told apart by their order, as tfjs does.
+    this.#saved = Array.from({ length: variables }, () => new Map());
+    slots.forEach(({ tensor }, i) => {
+      const values = tensor.dataSync().slice() as Float32Array | Int32Array;
+      this.#saved[i % variables].set(this.slotNames[Math.floor(i / variables)], values);
+    });
+  }
+
+  #free(): void {
+    for (const slots of this.#slots.values()) for (const array of Object.values(slots)) array.free();
+    this.#slots.clear();
+  }
+
+  override dispose(): void {
+    this.#free();
+    tf.dispose(this.#exported);
+    this.#exported = [];
+  }
+}

@@ -1,0 +1,62 @@
+// Takes an optimizer's slots through an edit, so that momentum and Adam's moments stay with their weights.
+
+import * as tf from '@tensorflow/tfjs-core';
+import { OptionError } from '../errors.js';
+import type { CsrPattern } from '../pattern/csr.js';
+
+/** Where a variable's slots go. Our optimizers have this; tfjs's are reached through their saved weights. */
+interface CarriesSlots {
+  carrySlots(name: string, source: Int32Array): void;
+}
+
+/**
+ * For each entry of `next`, its position in `previous`, or −1 where it is new. O(nnz + cols).
+ */
+export function sources(previous: CsrPattern, next: CsrPattern): Int32Array {
+  const source = new Int32Array(next.nnz).fill(-1);
+  // The position + 1 of each column in the row at hand.
+  const at = new Int32Array(previous.cols);
+  for (let row = 0; row < next.rows; row++) {
+    const start = previous.rowOffsets[row];
+    const end = previous.rowOffsets[row + 1];
+    for (let i = start; i < end; i++) at[previous.colIndices[i]] = i + 1;
+    for (let i = next.rowOffsets[row]; i < next.rowOffsets[row + 1]; i++) source[i] = at[next.colIndices[i]] - 1;
+    for (let i = start; i < end; i++) at[previous.colIndices[i]] = 0;
+  }
+  return source;
+}
+
+/**
+ * Carries the slots of the variable `name` through an edit. Survivors keep theirs bit for bit, new weights start fresh (0; Adagrad's accumulator at
+ * its initial value). Works for our optimizers and for `tf.train.*` except Adamax, which does not show its slots. Those count the steps of
+ * Adam in common, not by weight.
+ */
+export async function carrySlots(optimizer: tf.Optimizer, name: string, source: Int32Array): Promise<void> {
+  const ours = optimizer as Partial<CarriesSlots>;
+  if (ours.carrySlots) {
+    ours.carrySlots(name, source);
+    return;
+  }
+  let slots: { name: string; tensor: tf.Tensor }[];
+  try {
+    slots = await optimizer.getWeights();
+  } catch (cause) {
+    throw new OptionError(
+      'optimizer of a model with moving patterns',
+      'one whose slots can be read (sgd, momentum, adam, …)',
+      optimizer.getClassName(),
+      {
+        cause,
+      },
+    );
+  }
+  const [iterations, ...rest] = slots;
+  iterations.tensor.dispose(); // made for this call; the others are the live variables
+  const fresh = (optimizer as { initialAccumulatorValue?: number }).initialAccumulatorValue ?? 0;
+  for (const slot of rest) {
+    if (slot.name.slice(0, slot.name.lastIndexOf('/')) !== name) continue;
+    const old = slot.tensor.dataSync();
+    const moved = Float32Array.from(source, (i) => (i < 0 ? fresh : old[i]));
+    tf.tidy(() => (slot.tensor as tf.Variable).assign(tf.tensor1d(moved)));
+  }
+}

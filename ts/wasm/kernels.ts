@@ -1,0 +1,193 @@
+// The kernels as calls on typed arrays: copy in, run, hand out views. The only file that calls them.
+//
+// A view is good until the next call from this file. Sizes are the caller's promise (`ts/ops` checks them).
+
+import * as rust from '#wasm';
+import type { CsrPattern } from '../pattern/csr.js';
+import { carve, doubles, floats, type WasmArray, words } from './memory.js';
+
+/** A pattern in wasm memory, in both orders. Made at first use, 8 bytes per entry. */
+const prepared = new WeakMap<CsrPattern, rust.Pattern>();
+
+function inWasm(pattern: CsrPattern): rust.Pattern {
+  let twin = prepared.get(pattern);
+  if (!twin) {
+    const { cols, rowOffsets, rowSplits, colIndices } = pattern;
+    twin = new rust.Pattern(cols, rowOffsets, rowSplits, colIndices instanceof Uint32Array ? colIndices : Uint32Array.from(colIndices));
+    prepared.set(pattern, twin);
+  }
+  return twin;
+}
+
+/** Frees what a pattern holds in wasm memory. It comes back should the pattern be used again; without this it goes when collected. */
+export function releasePattern(pattern: CsrPattern): void {
+  prepared.get(pattern)?.free();
+  prepared.delete(pattern);
+}
+
+function copyIn(at: number, values: Float32Array): void {
+  floats(at, values.length).set(values);
+}
+
+/** `y [batch, out]` = act(x·Wᵀ + bias). */
+export function forward(
+  pattern: CsrPattern,
+  batch: number,
+  x: Float32Array,
+  values: Float32Array,
+  bias: Float32Array | undefined,
+  relu: boolean,
+): Float32Array {
+  const twin = inWasm(pattern);
+  const [atX, atValues, atBias, atY] = carve(x.length, values.length, pattern.rows, batch * pattern.rows);
+  copyIn(atX, x);
+  copyIn(atValues, values);
+  if (bias) copyIn(atBias, bias);
+  rust.forward(twin, batch, atX, atValues, bias ? atBias : 0, atY, relu);
+  return floats(atY, batch * pattern.rows);
+}
+
+/** Factors of `decay · value` that join dValues, for the forward set A and for B∖A. */
+export interface Decay {
+  readonly forward: number;
+  readonly rest: number;
+}
+
+export interface BackwardOperands {
+  x: Float32Array;
+  values: Float32Array;
+  /** The layer's output, where it ended in relu. */
+  y: Float32Array | undefined;
+  dy: Float32Array;
+}
+
+/** All gradients of {@link forward} in one pass; `dx` only if wanted. */
+export function backward(
+  pattern: CsrPattern,
+  batch: number,
+  { x, values, y, dy }: BackwardOperands,
+  wantDx: boolean,
+  decay: Decay,
+): { dx: Float32Array | undefined; dValues: Float32Array; dBias: Float32Array } {
+  const twin = inWasm(pattern);
+  const { nnz, rows } = pattern;
+  const [atX, atValues, atY, atDy, atDx, atDValues, atDBias] = carve(
+    x.length,
+    nnz,
+    y ? dy.length : 0,
+    dy.length,
+    wantDx ? x.length : 0,
+    nnz,
+    rows,
+  );
+  copyIn(atX, x);
+  copyIn(atValues, values);
+  if (y) copyIn(atY, y);
+  copyIn(atDy, dy);
+  rust.backward(twin, batch, atX, atValues, y ? atY : 0, atDy, wantDx ? atDx : 0, atDValues, atDBias, decay.forward, decay.rest);
+  return { dx: wantDx ? floats(atDx, x.length) : undefined, dValues: floats(atDValues, nnz), dBias: floats(atDBias, rows) };
+}
+
+/** Indices of the k largest magnitudes, ascending; equal magnitudes: the lower index wins. Throws on NaN. */
+export function topK(values: Float32Array, k: number): Uint32Array {
+  const [atValues, atOut] = carve(values.length, k);
+  copyIn(atValues, values);
+  rust.topK(atValues, values.length, k, atOut);
+  return words(atOut, k);
+}
+
+/** {@link topK} of an array that is in wasm memory already. */
+export function topKOf(array: WasmArray, k: number): Uint32Array {
+  const [atOut] = carve(k);
+  rust.topK(array.at, array.length, k, atOut);
+  return words(atOut, k);
+}
+
+/** The k positions outside the pattern with the largest |dyᵀ·x|, by row, then column. Throws on NaN. */
+export function gradientTopK(
+  pattern: CsrPattern,
+  batch: number,
+  x: Float32Array,
+  dy: Float32Array,
+  k: number,
+): { rows: Uint32Array; cols: Uint32Array; gradients: Float32Array } {
+  const twin = inWasm(pattern);
+  const room = Math.min(k, pattern.rows * pattern.cols - pattern.nnz);
+  const [atX, atDy, atRows, atCols, atGradients] = carve(x.length, dy.length, room, room, room);
+  copyIn(atX, x);
+  copyIn(atDy, dy);
+  const found = rust.gradientTopK(twin, batch, atX, atDy, room, atRows, atCols, atGradients);
+  return { rows: words(atRows, found), cols: words(atCols, found), gradients: floats(atGradients, found) };
+}
+
+/** `[sum, max, norm, count above threshold]` of |dyᵀ·x| outside the pattern. */
+export function gradientReduce(pattern: CsrPattern, batch: number, x: Float32Array, dy: Float32Array, threshold: number): Float64Array {
+  const twin = inWasm(pattern);
+  const [atX, atDy, atOut] = carve(x.length, dy.length, 8);
+  copyIn(atX, x);
+  copyIn(atDy, dy);
+  rust.gradientReduce(twin, batch, atX, atDy, threshold, atOut);
+  return doubles(atOut, 4);
+}
+
+/** θ = φ·|φ|^(α−1). */
+export function power(phi: Float32Array, alpha: number): Float32Array {
+  const [atPhi, atTheta] = carve(phi.length, phi.length);
+  copyIn(atPhi, phi);
+  rust.power(atPhi, atTheta, phi.length, alpha);
+  return floats(atTheta, phi.length);
+}
+
+/** dφ = dθ·α·|φ|^(α−1). */
+export function powerGradient(phi: Float32Array, dTheta: Float32Array, alpha: number): Float32Array {
+  const [atPhi, atDTheta, atDPhi] = carve(phi.length, phi.length, phi.length);
+  copyIn(atPhi, phi);
+  copyIn(atDTheta, dTheta);
+  rust.powerGradient(atPhi, atDTheta, atDPhi, phi.length, alpha);
+  return floats(atDPhi, phi.length);
+}
+
+function update(values: Float32Array, gradients: Float32Array, run: (atValues: number, atGradients: number) => void): Float32Array {
+  const [atValues, atGradients] = carve(values.length, values.length);
+  copyIn(atValues, values);
+  copyIn(atGradients, gradients);
+  run(atValues, atGradients);
+  return floats(atValues, values.length);
+}
+
+/** The values after one step of SGD. */
+export function sgd(values: Float32Array, gradients: Float32Array, learningRate: number): Float32Array {
+  return update(values, gradients, (w, g) => rust.sgd(w, g, values.length, learningRate));
+}
+
+/** The values after one step of momentum; `m` moves on. */
+export function momentum(
+  values: Float32Array,
+  gradients: Float32Array,
+  m: WasmArray,
+  { learningRate, momentum, nesterov }: { learningRate: number; momentum: number; nesterov: boolean },
+): Float32Array {
+  return update(values, gradients, (w, g) => rust.momentum(w, g, m.at, values.length, learningRate, momentum, nesterov));
+}
+
+export interface AdamConstants {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+}
+
+/** The values after one step of Adam; `m`, `v` and each slot's `steps` move on. */
+export function adam(
+  values: Float32Array,
+  gradients: Float32Array,
+  { m, v, steps }: { m: WasmArray; v: WasmArray; steps: WasmArray },
+  { learningRate, beta1, beta2, epsilon }: AdamConstants,
+): Float32Array {
+  return update(values, gradients, (w, g) => rust.adam(w, g, m.at, v.at, steps.at, values.length, learningRate, beta1, beta2, epsilon));
+}
+
+/** Runs multiply-adds on registers alone; returns how many floating-point operations that was. For benches. */
+export function peak(iterations: number): number {
+  return rust.peak(iterations, 0.5, 0.5);
+}

@@ -1,0 +1,97 @@
+// The memory of our wasm module: where arrays live that outlast a call, and working memory for those that do not.
+
+import { allocate, liveBytes, release } from '#wasm';
+import { NotReadyError } from '../errors.js';
+import type { Variant } from './variant.js';
+
+let module: { memory: WebAssembly.Memory; variant: Variant } | undefined;
+
+export function attach(memory: WebAssembly.Memory, variant: Variant): void {
+  module = { memory, variant };
+}
+
+function loaded(): { memory: WebAssembly.Memory; variant: Variant } {
+  if (!module) throw new NotReadyError();
+  return module;
+}
+
+/** What this package holds outside tfjs, which `tf.memory()` does not see. */
+export function memory(): { liveBytes: number; heapBytes: number; variant: Variant } {
+  const { memory, variant } = loaded();
+  return { liveBytes: liveBytes(), heapBytes: memory.buffer.byteLength, variant };
+}
+
+/** A fresh view each time: growing the memory detaches every older one. */
+export function floats(at: number, length: number): Float32Array {
+  return new Float32Array(loaded().memory.buffer, at, length);
+}
+
+export function words(at: number, length: number): Uint32Array {
+  return new Uint32Array(loaded().memory.buffer, at, length);
+}
+
+export function doubles(at: number, length: number): Float64Array {
+  return new Float64Array(loaded().memory.buffer, at, length);
+}
+
+function allocated(bytes: number): number {
+  loaded();
+  const at = allocate(bytes) >>> 0; // addresses above 2 GB come back negative
+  if (at === 0) throw new RangeError(`tfjs-sparse: no room for ${bytes} more bytes in wasm memory (it ends at 4 GB)`);
+  return at;
+}
+
+const registry = new FinalizationRegistry(({ at, bytes }: { at: number; bytes: number }) => release(at, bytes));
+
+/** Zeroed 32-bit numbers in wasm memory that outlast a call. Freed by `free()`, or when the object is collected. */
+export class WasmArray {
+  #at: number;
+
+  constructor(readonly length: number) {
+    const bytes = 4 * Math.max(1, length);
+    this.#at = allocated(bytes);
+    registry.register(this, { at: this.#at, bytes }, this);
+  }
+
+  get at(): number {
+    if (this.#at === 0) throw new Error('this WasmArray was freed');
+    return this.#at;
+  }
+
+  get floats(): Float32Array {
+    return floats(this.at, this.length);
+  }
+
+  get words(): Uint32Array {
+    return words(this.at, this.length);
+  }
+
+  free(): void {
+    if (this.#at === 0) return;
+    registry.unregister(this);
+    release(this.#at, 4 * Math.max(1, this.length));
+    this.#at = 0;
+  }
+}
+
+const LINE = 64;
+let workspace = { at: 0, bytes: 0 };
+
+/**
+ * Addresses of working memory for one call, each with room for as many 4-byte numbers as asked, on cache lines of their own. The next call
+ * gets the same memory: results must be copied out before. The block grows to the largest call and stays.
+ */
+export function carve(...lengths: number[]): number[] {
+  let end = 0;
+  const starts = lengths.map((length) => {
+    const start = end;
+    end += Math.ceil((4 * length) / LINE) * LINE;
+    return start;
+  });
+  if (end > workspace.bytes) {
+    if (workspace.at) release(workspace.at, workspace.bytes);
+    workspace = { at: 0, bytes: 0 };
+    workspace = { at: allocated(end), bytes: end };
+  }
+  return starts.map((start) => workspace.at + start);
+}

@@ -1,0 +1,132 @@
+/* tslint:disable */
+/* eslint-disable */
+
+/**
+ * See [`CsrPattern`].
+ */
+export class Pattern {
+    free(): void;
+    [Symbol.dispose](): void;
+    constructor(cols: number, row_offsets: Uint32Array | number[], row_splits: Uint32Array | number[], col_indices: Uint32Array | number[]);
+}
+
+/**
+ * See [`optimizer::adam`].
+ */
+export function adam(values: number, gradients: number, m: number, v: number, steps: number, n: number, learning_rate: number, beta1: number, beta2: number, epsilon: number): void;
+
+/**
+ * The address of `bytes` (> 0) zeroed bytes, on a cache line of their own; 0 when memory is exhausted.
+ */
+export function allocate(bytes: number): number;
+
+/**
+ * All gradients of [`forward()`] in one call. `y` is its output where it ended in relu, else 0; `dx` and `d_bias` are 0 where not wanted.
+ * See [`backward::backward`].
+ */
+export function backward(pattern: Pattern, batch: number, x: number, values: number, y: number, dy: number, dx: number, d_values: number, d_bias: number, decay_forward: number, decay_rest: number): void;
+
+/**
+ * `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
+ */
+export function forward(pattern: Pattern, batch: number, x: number, values: number, bias: number, y: number, relu: boolean): void;
+
+/**
+ * Writes sum, maximum, norm and count to `out [4]` of f64. See [`gradient::reduce`].
+ */
+export function gradientReduce(pattern: Pattern, batch: number, x: number, dy: number, threshold: number, out: number): void;
+
+/**
+ * Writes the best candidates for growth to `rows`, `cols` and `gradients` (each `[k]`) and returns how many there are.
+ * See [`gradient::top_k`].
+ */
+export function gradientTopK(pattern: Pattern, batch: number, x: number, dy: number, k: number, rows: number, cols: number, gradients: number): number;
+
+/**
+ * Bytes that are allocated in this module's memory now.
+ */
+export function liveBytes(): number;
+
+/**
+ * See [`optimizer::momentum`].
+ */
+export function momentum(values: number, gradients: number, m: number, n: number, learning_rate: number, mu: number, nesterov: boolean): void;
+
+/**
+ * See [`peak::peak`]; returns the number of floating-point operations done, or NaN should the sum vanish.
+ */
+export function peak(iterations: number, x: number, y: number): number;
+
+/**
+ * See [`power::power`].
+ */
+export function power(phi: number, theta: number, n: number, alpha: number): void;
+
+/**
+ * See [`power::gradient`].
+ */
+export function powerGradient(phi: number, d_theta: number, d_phi: number, n: number, alpha: number): void;
+
+/**
+ * Gives back what [`allocate`] returned for as many bytes.
+ */
+export function release(at: number, bytes: number): void;
+
+/**
+ * See [`optimizer::sgd`].
+ */
+export function sgd(values: number, gradients: number, n: number, learning_rate: number): void;
+
+/**
+ * Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].
+ */
+export function topK(values: number, n: number, k: number, out: number): void;
+
+export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
+
+export interface InitOutput {
+    readonly memory: WebAssembly.Memory;
+    readonly __wbg_pattern_free: (a: number, b: number) => void;
+    readonly adam: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
+    readonly allocate: (a: number) => number;
+    readonly backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
+    readonly forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
+    readonly gradientReduce: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
+    readonly gradientTopK: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number];
+    readonly liveBytes: () => number;
+    readonly momentum: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
+    readonly pattern_new: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number];
+    readonly peak: (a: number, b: number, c: number) => number;
+    readonly power: (a: number, b: number, c: number, d: number) => void;
+    readonly powerGradient: (a: number, b: number, c: number, d: number, e: number) => void;
+    readonly release: (a: number, b: number) => void;
+    readonly sgd: (a: number, b: number, c: number, d: number) => void;
+    readonly topK: (a: number, b: number, c: number, d: number) => [number, number];
+    readonly __wbindgen_externrefs: WebAssembly.Table;
+    readonly __externref_table_dealloc: (a: number) => void;
+    readonly __wbindgen_malloc: (a: number, b: number) => number;
+    readonly __wbindgen_free: (a: number, b: number, c: number) => void;
+    readonly __wbindgen_start: () => void;
+}
+
+export type SyncInitInput = BufferSource | WebAssembly.Module;
+
+/**
+ * Instantiates the given `module`, which can either be bytes or
+ * a precompiled `WebAssembly.Module`.
+ *
+ * @param {{ module: SyncInitInput }} module - Passing `SyncInitInput` directly is deprecated.
+ *
+ * @returns {InitOutput}
+ */
+export function initSync(module: { module: SyncInitInput } | SyncInitInput): InitOutput;
+
+/**
+ * If `module_or_path` is {RequestInfo} or {URL}, makes a request and
+ * for everything else, calls `WebAssembly.instantiate` directly.
+ *
+ * @param {{ module_or_path: InitInput | Promise<InitInput> }} module_or_path - Passing `InitInput` directly is deprecated.
+ *
+ * @returns {Promise<InitOutput>}
+ */
+export default function __wbg_init (module_or_path: { module_or_path: InitInput | Promise<InitInput> } | InitInput | Promise<InitInput>): Promise<InitOutput>;

@@ -1,0 +1,426 @@
+/* @ts-self-types="./kernels.d.ts" */
+
+/**
+ * See [`CsrPattern`].
+ */
+export class Pattern {
+    __destroy_into_raw() {
+        const ptr = this.__wbg_ptr;
+        this.__wbg_ptr = 0;
+        PatternFinalization.unregister(this);
+        return ptr;
+    }
+    free() {
+        const ptr = this.__destroy_into_raw();
+        wasm.__wbg_pattern_free(ptr, 0);
+    }
+    /**
+     * @param {number} cols
+     * @param {Uint32Array | number[]} row_offsets
+     * @param {Uint32Array | number[]} row_splits
+     * @param {Uint32Array | number[]} col_indices
+     */
+    constructor(cols, row_offsets, row_splits, col_indices) {
+        const val4 = +cols;
+        let ptr0, len0, ptr1, len1, ptr2, len2;
+        try {
+            ptr0 = passArray32ToWasm0(row_offsets, wasm.__wbindgen_malloc);
+            len0 = WASM_VECTOR_LEN;
+            ptr1 = passArray32ToWasm0(row_splits, wasm.__wbindgen_malloc);
+            len1 = WASM_VECTOR_LEN;
+            ptr2 = passArray32ToWasm0(col_indices, wasm.__wbindgen_malloc);
+            len2 = WASM_VECTOR_LEN;
+        } catch (e) {
+            if (ptr2) { wasm.__wbindgen_free(ptr2, len2 * 4, 4); }
+            if (ptr1) { wasm.__wbindgen_free(ptr1, len1 * 4, 4); }
+            if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 4, 4); }
+            throw e;
+        }
+        const ret = wasm.pattern_new(val4, ptr0, len0, ptr1, len1, ptr2, len2);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        this.__wbg_ptr = ret[0];
+        PatternFinalization.register(this, this.__wbg_ptr, this);
+        return this;
+    }
+}
+if (Symbol.dispose) Pattern.prototype[Symbol.dispose] = Pattern.prototype.free;
+
+/**
+ * See [`optimizer::adam`].
+ * @param {number} values
+ * @param {number} gradients
+ * @param {number} m
+ * @param {number} v
+ * @param {number} steps
+ * @param {number} n
+ * @param {number} learning_rate
+ * @param {number} beta1
+ * @param {number} beta2
+ * @param {number} epsilon
+ */
+export function adam(values, gradients, m, v, steps, n, learning_rate, beta1, beta2, epsilon) {
+    wasm.adam(values, gradients, m, v, steps, n, learning_rate, beta1, beta2, epsilon);
+}
+
+/**
+ * The address of `bytes` (> 0) zeroed bytes, on a cache line of their own; 0 when memory is exhausted.
+ * @param {number} bytes
+ * @returns {number}
+ */
+export function allocate(bytes) {
+    const ret = wasm.allocate(bytes);
+    return ret >>> 0;
+}
+
+/**
+ * All gradients of [`forward()`] in one call. `y` is its output where it ended in relu, else 0; `dx` and `d_bias` are 0 where not wanted.
+ * See [`backward::backward`].
+ * @param {Pattern} pattern
+ * @param {number} batch
+ * @param {number} x
+ * @param {number} values
+ * @param {number} y
+ * @param {number} dy
+ * @param {number} dx
+ * @param {number} d_values
+ * @param {number} d_bias
+ * @param {number} decay_forward
+ * @param {number} decay_rest
+ */
+export function backward(pattern, batch, x, values, y, dy, dx, d_values, d_bias, decay_forward, decay_rest) {
+    _assertClass(pattern, Pattern);
+    wasm.backward(pattern.__wbg_ptr, batch, x, values, y, dy, dx, d_values, d_bias, decay_forward, decay_rest);
+}
+
+/**
+ * `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
+ * @param {Pattern} pattern
+ * @param {number} batch
+ * @param {number} x
+ * @param {number} values
+ * @param {number} bias
+ * @param {number} y
+ * @param {boolean} relu
+ */
+export function forward(pattern, batch, x, values, bias, y, relu) {
+    _assertClass(pattern, Pattern);
+    wasm.forward(pattern.__wbg_ptr, batch, x, values, bias, y, relu);
+}
+
+/**
+ * Writes sum, maximum, norm and count to `out [4]` of f64. See [`gradient::reduce`].
+ * @param {Pattern} pattern
+ * @param {number} batch
+ * @param {number} x
+ * @param {number} dy
+ * @param {number} threshold
+ * @param {number} out
+ */
+export function gradientReduce(pattern, batch, x, dy, threshold, out) {
+    _assertClass(pattern, Pattern);
+    wasm.gradientReduce(pattern.__wbg_ptr, batch, x, dy, threshold, out);
+}
+
+/**
+ * Writes the best candidates for growth to `rows`, `cols` and `gradients` (each `[k]`) and returns how many there are.
+ * See [`gradient::top_k`].
+ * @param {Pattern} pattern
+ * @param {number} batch
+ * @param {number} x
+ * @param {number} dy
+ * @param {number} k
+ * @param {number} rows
+ * @param {number} cols
+ * @param {number} gradients
+ * @returns {number}
+ */
+export function gradientTopK(pattern, batch, x, dy, k, rows, cols, gradients) {
+    _assertClass(pattern, Pattern);
+    const ret = wasm.gradientTopK(pattern.__wbg_ptr, batch, x, dy, k, rows, cols, gradients);
+    if (ret[2]) {
+        throw takeFromExternrefTable0(ret[1]);
+    }
+    return ret[0] >>> 0;
+}
+
+/**
+ * Bytes that are allocated in this module's memory now.
+ * @returns {number}
+ */
+export function liveBytes() {
+    const ret = wasm.liveBytes();
+    return ret >>> 0;
+}
+
+/**
+ * See [`optimizer::momentum`].
+ * @param {number} values
+ * @param {number} gradients
+ * @param {number} m
+ * @param {number} n
+ * @param {number} learning_rate
+ * @param {number} mu
+ * @param {boolean} nesterov
+ */
+export function momentum(values, gradients, m, n, learning_rate, mu, nesterov) {
+    wasm.momentum(values, gradients, m, n, learning_rate, mu, nesterov);
+}
+
+/**
+ * See [`peak::peak`]; returns the number of floating-point operations done, or NaN should the sum vanish.
+ * @param {number} iterations
+ * @param {number} x
+ * @param {number} y
+ * @returns {number}
+ */
+export function peak(iterations, x, y) {
+    const ret = wasm.peak(iterations, x, y);
+    return ret;
+}
+
+/**
+ * See [`power::power`].
+ * @param {number} phi
+ * @param {number} theta
+ * @param {number} n
+ * @param {number} alpha
+ */
+export function power(phi, theta, n, alpha) {
+    wasm.power(phi, theta, n, alpha);
+}
+
+/**
+ * See [`power::gradient`].
+ * @param {number} phi
+ * @param {number} d_theta
+ * @param {number} d_phi
+ * @param {number} n
+ * @param {number} alpha
+ */
+export function powerGradient(phi, d_theta, d_phi, n, alpha) {
+    wasm.powerGradient(phi, d_theta, d_phi, n, alpha);
+}
+
+/**
+ * Gives back what [`allocate`] returned for as many bytes.
+ * @param {number} at
+ * @param {number} bytes
+ */
+export function release(at, bytes) {
+    wasm.release(at, bytes);
+}
+
+/**
+ * See [`optimizer::sgd`].
+ * @param {number} values
+ * @param {number} gradients
+ * @param {number} n
+ * @param {number} learning_rate
+ */
+export function sgd(values, gradients, n, learning_rate) {
+    wasm.sgd(values, gradients, n, learning_rate);
+}
+
+/**
+ * Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].
+ * @param {number} values
+ * @param {number} n
+ * @param {number} k
+ * @param {number} out
+ */
+export function topK(values, n, k, out) {
+    const ret = wasm.topK(values, n, k, out);
+    if (ret[1]) {
+        throw takeFromExternrefTable0(ret[0]);
+    }
+}
+function __wbg_get_imports() {
+    const import0 = {
+        __proto__: null,
+        __wbg_Error_208446807d0d1e30: function(arg0, arg1) {
+            const ret = Error(getStringFromWasm0(arg0, arg1));
+            return ret;
+        },
+        __wbg___wbindgen_throw_4c88d8bf264fd984: function(arg0, arg1) {
+            throw new Error(getStringFromWasm0(arg0, arg1));
+        },
+        __wbindgen_init_externref_table: function() {
+            const table = wasm.__wbindgen_externrefs;
+            table.set(0, undefined);
+            table.set(1024, undefined);
+            table.set(1025, null);
+            table.set(1026, true);
+            table.set(1027, false);
+        },
+    };
+    return {
+        __proto__: null,
+        "./kernels_bg.js": import0,
+    };
+}
+
+const PatternFinalization = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(ptr => wasm.__wbg_pattern_free(ptr, 1));
+
+function _assertClass(instance, klass) {
+    if (!(instance instanceof klass)) {
+        throw new Error(`expected instance of ${klass.name}`);
+    }
+}
+
+function getStringFromWasm0(ptr, len) {
+    ptr = ptr >>> 0;
+    return decodeText(getUint8ArrayMemory0().subarray(ptr, ptr + len));
+}
+
+let cachedUint32ArrayMemory0 = null;
+function getUint32ArrayMemory0() {
+    if (cachedUint32ArrayMemory0 === null || cachedUint32ArrayMemory0.byteLength === 0) {
+        cachedUint32ArrayMemory0 = new Uint32Array(wasm.memory.buffer);
+    }
+    return cachedUint32ArrayMemory0;
+}
+
+let cachedUint8ArrayMemory0 = null;
+function getUint8ArrayMemory0() {
+    if (cachedUint8ArrayMemory0 === null || cachedUint8ArrayMemory0.byteLength === 0) {
+        cachedUint8ArrayMemory0 = new Uint8Array(wasm.memory.buffer);
+    }
+    return cachedUint8ArrayMemory0;
+}
+
+function passArray32ToWasm0(arg, malloc) {
+    const ptr = malloc(arg.length * 4, 4) >>> 0;
+    getUint32ArrayMemory0().set(arg, ptr / 4);
+    WASM_VECTOR_LEN = arg.length;
+    return ptr;
+}
+
+function takeFromExternrefTable0(idx) {
+    const value = wasm.__wbindgen_externrefs.get(idx);
+    wasm.__externref_table_dealloc(idx);
+    return value;
+}
+
+let cachedTextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
+cachedTextDecoder.decode();
+const MAX_SAFARI_DECODE_BYTES = 2146435072;
+let numBytesDecoded = 0;
+function decodeText(bytes) {
+    numBytesDecoded += bytes.length;
+    if (numBytesDecoded >= MAX_SAFARI_DECODE_BYTES) {
+        cachedTextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
+        cachedTextDecoder.decode();
+        numBytesDecoded = bytes.length;
+    }
+    return cachedTextDecoder.decode(bytes);
+}
+
+let WASM_VECTOR_LEN = 0;
+
+let wasmModule, wasmInstance, wasm;
+function __wbg_finalize_init(instance, module) {
+    wasmInstance = instance;
+    wasm = instance.exports;
+    wasmModule = module;
+    cachedUint32ArrayMemory0 = null;
+    cachedUint8ArrayMemory0 = null;
+    wasm.__wbindgen_start();
+    return wasm;
+}
+
+async function __wbg_load(module, imports) {
+    if (typeof Response === 'function' && module instanceof Response) {
+        if (!module.ok) {
+            throw new Error(`failed to fetch Wasm: ${module.status} ${module.statusText} fetching '${module.url}'`);
+        }
+
+        if (typeof WebAssembly.instantiateStreaming === 'function') {
+            try {
+                return await WebAssembly.instantiateStreaming(module, imports);
+            } catch (e) {
+                const validResponse = expectedResponseType(module.type);
+
+                if (validResponse && module.headers.get('Content-Type') !== 'application/wasm') {
+                    console.warn("`WebAssembly.instantiateStreaming` failed because your server does not serve Wasm with `application/wasm` MIME type. Falling back to `WebAssembly.instantiate` which is slower. Original error:\n", e);
+
+                } else { throw e; }
+            }
+        }
+
+        const bytes = await module.arrayBuffer();
+        return await WebAssembly.instantiate(bytes, imports);
+    } else {
+        const instance = await WebAssembly.instantiate(module, imports);
+
+        if (instance instanceof WebAssembly.Instance) {
+            return { instance, module };
+        } else {
+            return instance;
+        }
+    }
+
+    function expectedResponseType(type) {
+        switch (type) {
+            case 'basic': case 'cors': case 'default': return true;
+        }
+        return false;
+    }
+}
+
+function initSync(module) {
+    if (wasm !== undefined) return wasm;
+
+
+    if (module !== undefined) {
+        if (Object.getPrototypeOf(module) === Object.prototype) {
+            ({module} = module)
+        } else {
+            console.warn('using deprecated parameters for `initSync()`; pass a single object instead')
+        }
+    }
+
+    const imports = __wbg_get_imports();
+    if (!(module instanceof WebAssembly.Module)) {
+        module = new WebAssembly.Module(module);
+    }
+    const instance = new WebAssembly.Instance(module, imports);
+    return __wbg_finalize_init(instance, module);
+}
+
+let __wbg_init_promise;
+async function __wbg_init(module_or_path) {
+    if (wasm !== undefined) return wasm;
+    if (__wbg_init_promise === undefined) {
+        __wbg_init_promise = __wbg_init_once(module_or_path);
+        __wbg_init_promise.catch(() => { __wbg_init_promise = undefined; });
+    }
+    return __wbg_init_promise;
+}
+
+async function __wbg_init_once(module_or_path) {
+
+    if (module_or_path !== undefined) {
+        if (Object.getPrototypeOf(module_or_path) === Object.prototype) {
+            ({module_or_path} = module_or_path)
+        } else {
+            console.warn('using deprecated parameters for the initialization function; pass a single object instead')
+        }
+    }
+
+
+    const imports = __wbg_get_imports();
+
+    if (typeof module_or_path === 'string' || (typeof Request === 'function' && module_or_path instanceof Request) || (typeof URL === 'function' && module_or_path instanceof URL)) {
+        module_or_path = fetch(module_or_path);
+    }
+
+    const { instance, module } = await __wbg_load(await module_or_path, imports);
+
+    return __wbg_finalize_init(instance, module);
+}
+
+export { initSync, __wbg_init as default };
