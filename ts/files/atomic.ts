@@ -19,8 +19,24 @@ export async function writeFolder(path: string, files: Record<string, string | U
     await replaceFolder(temporary, target);
   } catch (cause) {
     if (temporary) await rm(temporary, { recursive: true, force: true });
-    throw new FileError(`${path}: cannot be written (${(cause as NodeJS.ErrnoException).code ?? cause})`, { cause });
+    throw notWritten(path, cause);
   }
+}
+
+/** Writes one file, replacing one that is there. */
+export async function writeFileWhole(path: string, content: string | Uint8Array): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}-${process.pid}`);
+  try {
+    await writeFile(temporary, content);
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw notWritten(path, cause);
+  }
+}
+
+function notWritten(path: string, cause: unknown): FileError {
+  return new FileError(`${path}: cannot be written (${(cause as NodeJS.ErrnoException).code ?? cause})`, { cause });
 }
 
 /** A rename cannot replace a folder that has something in it: the old one steps aside first, and back should the new one fail. */

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import { FileError } from '../errors.js';
 import { writeFolder } from './atomic.js';
+import { modelFiles } from './model_files.js';
 
 const SCHEME = 'file://';
 
@@ -19,11 +20,7 @@ class FolderHandler implements tf.io.IOHandler {
   constructor(readonly path: string) {}
 
   async save(artifacts: tf.io.ModelArtifacts): Promise<tf.io.SaveResult> {
-    const { weightSpecs, weightData, ...rest } = artifacts;
-    if (!weightSpecs || !weightData) throw new FileError(`${this.path}: the model has no weights to save`);
-    const weights = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
-    const json = { ...rest, weightsManifest: [{ paths: ['weights.bin'], weights: weightSpecs }] };
-    await writeFolder(this.path, { 'model.json': JSON.stringify(json), 'weights.bin': weights });
+    await writeFolder(this.path, modelFiles(artifacts));
     return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) };
   }
 

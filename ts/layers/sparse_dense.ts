@@ -174,9 +174,9 @@ export class SparseDense extends layers.Layer {
     return new StoredVariable(name, {
       shape: [length],
       dtype: 'int32',
-      get: () => Int32Array.from(of(this.pattern)),
+      get: () => new Int32Array(of(this.pattern)),
       set: (numbers) => {
-        this.#written[name] = Uint32Array.from(numbers);
+        this.#written[name] = new Uint32Array(numbers);
         this.#assemble();
       },
     });

@@ -11,10 +11,9 @@ import type { WasmArray } from '../wasm/memory.js';
 export function largest(theta: WasmArray, rows: number, cols: number, forwardNnz: number, nnz: number): CsrPattern {
   const flat = topKOf(theta, nnz).slice();
   const all = theta.floats;
-  const members = topK(
-    Float32Array.from(flat, (i) => all[i]),
-    forwardNnz,
-  ).slice();
+  const values = new Float32Array(nnz);
+  for (let i = 0; i < nnz; i++) values[i] = all[flat[i]];
+  const members = topK(values, forwardNnz).slice();
   const rowOffsets = new Uint32Array(rows + 1);
   const rowSplits = new Uint32Array(rows);
   const colIndices = indicesFor(cols, nnz);
@@ -43,17 +42,17 @@ export function largest(theta: WasmArray, rows: number, cols: number, forwardNnz
 }
 
 /** The values of a pattern's entries in a whole layer θ `[rows·cols]`. */
-export function gather(theta: Float32Array, pattern: CsrPattern): Float32Array {
-  const values = new Float32Array(pattern.nnz);
-  pattern.forEach((i, row, col) => {
-    values[i] = theta[row * pattern.cols + col];
-  });
+export function gather(theta: Float32Array, { rows, cols, nnz, rowOffsets, colIndices }: CsrPattern): Float32Array {
+  const values = new Float32Array(nnz);
+  for (let row = 0; row < rows; row++) {
+    for (let i = rowOffsets[row], end = rowOffsets[row + 1]; i < end; i++) values[i] = theta[row * cols + colIndices[i]];
+  }
   return values;
 }
 
 /** Writes a pattern's values to their places in a whole layer θ `[rows·cols]`. */
-export function scatter(values: Float32Array, pattern: CsrPattern, theta: Float32Array): void {
-  pattern.forEach((i, row, col) => {
-    theta[row * pattern.cols + col] = values[i];
-  });
+export function scatter(values: Float32Array, { rows, cols, rowOffsets, colIndices }: CsrPattern, theta: Float32Array): void {
+  for (let row = 0; row < rows; row++) {
+    for (let i = rowOffsets[row], end = rowOffsets[row + 1]; i < end; i++) theta[row * cols + colIndices[i]] = values[i];
+  }
 }

@@ -19,7 +19,8 @@ export function topK(x: tf.Tensor1D, k: number): { values: tf.Tensor1D; indices:
 
 defineKernel<{ k: number }>('topK', ({ x }, { k }) => {
   const indices = kernels.topK(x.values, k).slice();
-  const values = Float32Array.from(indices, (i) => x.values[i]);
+  const values = new Float32Array(k);
+  for (let i = 0; i < k; i++) values[i] = x.values[indices[i]];
   return [
     { shape: [k], values, owned: true },
     { shape: [k], values: indices, owned: true },

@@ -94,7 +94,7 @@ export abstract class SlotOptimizer extends tf.Optimizer {
       [...this.#slots].map(([name, arrays]) => ({
         name: `${name}/${slot}`,
         tensor: this.counters.includes(slot)
-          ? tf.tensor1d(Int32Array.from(arrays[slot].words), 'int32')
+          ? tf.tensor1d(new Int32Array(arrays[slot].words), 'int32')
           : tf.tensor1d(arrays[slot].floats.slice(), 'float32'),
       })),
     );

@@ -80,7 +80,7 @@ function narrow(indices: Uint32Array): Uint16Array {
   // A column beyond 16 bits must fail the check, not wrap around to a valid one.
   const bad = indices.findIndex((col) => col > 0xffff);
   if (bad >= 0) throw new PatternError(`pattern entry ${bad}: expected a column below 65536, received ${indices[bad]}`);
-  return Uint16Array.from(indices);
+  return new Uint16Array(indices);
 }
 
 function check({ rows, cols, rowOffsets, rowSplits, colIndices }: CsrPattern): void {

@@ -56,7 +56,8 @@ export async function carrySlots(optimizer: tf.Optimizer, name: string, source: 
   for (const slot of rest) {
     if (slot.name.slice(0, slot.name.lastIndexOf('/')) !== name) continue;
     const old = slot.tensor.dataSync();
-    const moved = Float32Array.from(source, (i) => (i < 0 ? fresh : old[i]));
+    const moved = new Float32Array(source.length).fill(fresh);
+    for (let i = 0; i < source.length; i++) if (source[i] >= 0) moved[i] = old[source[i]];
     tf.tidy(() => (slot.tensor as tf.Variable).assign(tf.tensor1d(moved)));
   }
 }

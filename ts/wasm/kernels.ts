@@ -13,7 +13,7 @@ function inWasm(pattern: CsrPattern): rust.Pattern {
   let twin = prepared.get(pattern);
   if (!twin) {
     const { cols, rowOffsets, rowSplits, colIndices } = pattern;
-    twin = new rust.Pattern(cols, rowOffsets, rowSplits, colIndices instanceof Uint32Array ? colIndices : Uint32Array.from(colIndices));
+    twin = new rust.Pattern(cols, rowOffsets, rowSplits, colIndices instanceof Uint32Array ? colIndices : new Uint32Array(colIndices));
     prepared.set(pattern, twin);
   }
   return twin;

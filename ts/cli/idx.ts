@@ -1,0 +1,85 @@
+// The IDX files of MNIST and its kin (http://yann.lecun.com/exdb/mnist), gzipped or not.
+
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { FileError } from '../errors.js';
+
+export interface Split {
+  /** `[count·features]`, 0 to 255. */
+  images: Uint8Array;
+  labels: Uint8Array;
+  count: number;
+}
+
+export interface Dataset {
+  train: Split;
+  test: Split;
+  features: number;
+  classes: number;
+}
+
+const UNSIGNED_BYTE = 0x08;
+
+/** Reads `train-images`, `train-labels`, `t10k-images` and `t10k-labels` from a folder. */
+export async function readDataset(folder: string): Promise<Dataset> {
+  const names = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+    throw new FileError(`${folder}: cannot be read (${cause.code})`, { cause });
+  });
+  const train = await readSplit(folder, names, 'train');
+  const test = await readSplit(folder, names, 't10k');
+  if (train.features !== test.features) {
+    throw new FileError(`${folder}: training images have ${train.features} pixels, test images ${test.features}`);
+  }
+  const classes = train.labels.reduce((most, label) => Math.max(most, label), 0) + 1;
+  const beyond = test.labels.find((label) => label >= classes);
+  if (beyond !== undefined) throw new FileError(`${folder}: test labels hold class ${beyond}, training labels only ${classes} classes`);
+  return { train, test, features: train.features, classes };
+}
+
+async function readSplit(folder: string, names: string[], prefix: string): Promise<Split & { features: number }> {
+  const images = await readIdx(folder, find(folder, names, `${prefix}-images`), 3);
+  const labels = await readIdx(folder, find(folder, names, `${prefix}-labels`), 1);
+  const [count, ...size] = images.dims;
+  if (labels.dims[0] !== count) throw new FileError(`${folder}: ${count} ${prefix} images, but ${labels.dims[0]} labels`);
+  if (count === 0) throw new FileError(`${folder}: no ${prefix} images`);
+  return { images: images.data, labels: labels.data, count, features: size.reduce((a, b) => a * b, 1) };
+}
+
+/** `train-images-idx3-ubyte`, `train-images.idx3-ubyte.gz` and the like. */
+function find(folder: string, names: string[], stem: string): string {
+  const name = names.filter((name) => name.startsWith(`${stem}-idx`) || name.startsWith(`${stem}.idx`)).sort()[0];
+  if (!name) throw new FileError(`${folder}: expected a file ${stem}-idx*-ubyte or ${stem}-idx*-ubyte.gz, found none`);
+  return name;
+}
+
+async function readIdx(folder: string, name: string, rank: number): Promise<{ dims: number[]; data: Uint8Array }> {
+  const file = join(folder, name);
+  let bytes: Uint8Array = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
+    throw new FileError(`${file}: cannot be read (${cause.code})`, { cause });
+  });
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
+    bytes = await promisify(gunzip)(bytes).catch((cause: Error) => {
+      throw new FileError(`${file}: expected gzip data, received a broken file (${cause.message})`, { cause });
+    });
+  }
+  const header = 4 + 4 * rank;
+  const magic = (UNSIGNED_BYTE << 8) | rank;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length < 4 || view.getUint32(0) !== magic) {
+    const received = bytes.length < 4 ? `${bytes.length} bytes` : hex(view.getUint32(0));
+    throw new FileError(`${file}: expected an IDX file with magic number ${hex(magic)}, received ${received}`);
+  }
+  if (bytes.length < header) throw new FileError(`${file}: expected a header of ${header} bytes, received ${bytes.length}`);
+  const dims = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
+  const expected = header + dims.reduce((a, b) => a * b, 1);
+  if (bytes.length !== expected) {
+    throw new FileError(`${file}: expected ${expected} bytes for ${dims.join('×')}, received ${bytes.length}`);
+  }
+  return { dims, data: bytes.subarray(header) };
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16).padStart(8, '0')}`;
+}

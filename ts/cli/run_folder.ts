@@ -1,0 +1,97 @@
+// A run on disk: `model/`, replaced as a whole, with the model, its optimizer and where the run stands; `history.json` beside it.
+
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import * as tf from '@tensorflow/tfjs-core';
+import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers';
+import { FileError } from '../errors.js';
+import { writeFileWhole, writeFolder } from '../files/atomic.js';
+import { modelFiles } from '../files/model_files.js';
+import type { TrainOptions } from './options.js';
+
+export interface EpochRecord {
+  epoch: number;
+  loss: number;
+  testAccuracy: number;
+  msPerStep: number;
+}
+
+/** Where a run stands: `batch` steps of `epoch` (from 0) are done. */
+export interface RunState {
+  options: TrainOptions;
+  epoch: number;
+  batch: number;
+  /** Sum of the losses of the epoch so far, and the time spent in it. */
+  lossSum: number;
+  milliseconds: number;
+  history: EpochRecord[];
+}
+
+const FORMAT = 'tfjs-sparse run 1';
+
+/** The folder for a new run; refuses one that holds anything, and one that cannot be written. */
+export async function newRunFolder(options: TrainOptions): Promise<string> {
+  const folder = options.out ?? (await nextFree(join('runs', options.dense ? 'dense' : options.method)));
+  const held = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new FileError(`${folder}: cannot be used as a folder (${error.code})`, { cause: error });
+  });
+  if (held.length > 0) throw new FileError(`${folder}: expected a new or empty folder, received one with ${held.length} entries`);
+  await checkWritable(folder);
+  return folder;
+}
+
+async function nextFree(stem: string): Promise<string> {
+  for (let n = 1; ; n++) {
+    const held = await readdir(`${stem}-${n}`).catch(() => []);
+    if (held.length === 0) return `${stem}-${n}`;
+  }
+}
+
+/** Training takes minutes: better to learn now that its result cannot be kept. */
+async function checkWritable(folder: string): Promise<void> {
+  const parent = dirname(resolve(folder));
+  try {
+    const made = await mkdir(parent, { recursive: true });
+    await rm(await mkdtemp(join(parent, '.probe-')), { recursive: true });
+    if (made) await rm(made, { recursive: true });
+  } catch (cause) {
+    throw new FileError(`${folder}: cannot be written (${(cause as NodeJS.ErrnoException).code})`, { cause });
+  }
+}
+
+export async function saveRun(folder: string, model: LayersModel, state: RunState): Promise<void> {
+  let files: Record<string, string | Uint8Array> = {};
+  const collect = tf.io.withSaveHandler(async (artifacts) => {
+    files = modelFiles(artifacts);
+    return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) };
+  });
+  await model.save(collect, { includeOptimizer: true });
+  files['run.json'] = JSON.stringify({ format: FORMAT, ...state }, null, 2);
+  await writeFolder(join(folder, 'model'), files);
+  await writeFileWhole(join(folder, 'history.json'), JSON.stringify(state.history, null, 2));
+}
+
+/** The state of a run, and a way to its model, which needs the backend to be set first. */
+export async function loadRun(folder: string): Promise<{ state: RunState; load(): Promise<LayersModel> }> {
+  const file = join(folder, 'model', 'run.json');
+  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new FileError(`${file}: cannot be read (${cause.code}); --resume takes the folder of an earlier run`, { cause });
+  });
+  return { state: parseState(file, text), load: () => loadLayersModel(pathToFileURL(resolve(folder, 'model')).href) };
+}
+
+function parseState(file: string, text: string): RunState {
+  let state: RunState & { format?: string };
+  try {
+    state = JSON.parse(text);
+  } catch (cause) {
+    throw new FileError(`${file}: expected JSON, received ${(cause as Error).message}`, { cause });
+  }
+  const numbers = [state?.epoch, state?.batch, state?.lossSum, state?.milliseconds];
+  if (state?.format !== FORMAT || !state.options || !Array.isArray(state.history) || !numbers.every((n) => Number.isFinite(n) && n >= 0)) {
+    throw new FileError(`${file}: expected the state of a run (${FORMAT})`);
+  }
+  return state;
+}

