@@ -4,7 +4,7 @@
 
 import * as rust from '#wasm';
 import type { CsrPattern } from '../pattern/csr.js';
-import { carve, doubles, floats, type WasmArray, words } from './memory.js';
+import { carve, doubles, floats, loaded, type WasmArray, words } from './memory.js';
 
 /** A pattern in wasm memory, in both orders. Made at first use, 8 bytes per entry. */
 const prepared = new WeakMap<CsrPattern, rust.Pattern>();
@@ -12,6 +12,7 @@ const prepared = new WeakMap<CsrPattern, rust.Pattern>();
 function inWasm(pattern: CsrPattern): rust.Pattern {
   let twin = prepared.get(pattern);
   if (!twin) {
+    loaded();
     const { cols, rowOffsets, rowSplits, colIndices } = pattern;
     twin = new rust.Pattern(cols, rowOffsets, rowSplits, colIndices instanceof Uint32Array ? colIndices : new Uint32Array(colIndices));
     prepared.set(pattern, twin);

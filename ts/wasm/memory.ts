@@ -10,7 +10,8 @@ export function attach(memory: WebAssembly.Memory, variant: Variant): void {
   module = { memory, variant };
 }
 
-function loaded(): { memory: WebAssembly.Memory; variant: Variant } {
+/** The module, or a NotReadyError that says what to do. */
+export function loaded(): { memory: WebAssembly.Memory; variant: Variant } {
   if (!module) throw new NotReadyError();
   return module;
 }

@@ -1,0 +1,150 @@
+// The command as a user runs it, in a process of its own, on a small data set.
+
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { dataFolder } from '../support/idx.js';
+
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+let data: string;
+let home: string;
+
+beforeAll(async () => {
+  data = await dataFolder();
+  home = await mkdtemp(join(tmpdir(), 'run-'));
+});
+
+interface Ended {
+  status: number | null;
+  out: string;
+  err: string;
+}
+
+/** Runs the command; `interruptAfter` sends Ctrl-C when that text has come out. */
+function run(args: string[], interruptAfter?: string): Promise<Ended> {
+  const child = spawn(process.execPath, [main, ...args], { cwd: home });
+  return new Promise((resolve) => {
+    const ended: Ended = { status: null, out: '', err: '' };
+    let sent = false;
+    const watch = (stream: 'out' | 'err') => (chunk: Buffer) => {
+      ended[stream] += chunk;
+      if (interruptAfter && !sent && ended[stream].includes(interruptAfter)) {
+        sent = true;
+        child.kill('SIGINT');
+      }
+    };
+    child.stdout.on('data', watch('out'));
+    child.stderr.on('data', watch('err'));
+    child.on('close', (status) => resolve({ ...ended, status }));
+  });
+}
+
+const train = (...args: string[]) =>
+  run(['train', '--data', data, '--layers', '20,10', '--density', '0.3', '--backward-density', '0.5', '--batch', '20', ...args]);
+const weightsOf = (folder: string) => readFile(join(home, folder, 'model', 'weights.bin'));
+const historyOf = async (folder: string) => JSON.parse(await readFile(join(home, folder, 'history.json'), 'utf8'));
+
+describe('train', () => {
+  test('learns, says what it did, and leaves model and history', async () => {
+    const { status, out } = await train('--epochs', '6', '--out', 'first');
+    expect(status).toBe(0);
+    expect(out).toMatch(/hidden1 .*%/);
+    expect(out).toMatch(/Test accuracy/);
+    const history = await historyOf('first');
+    expect(history).toHaveLength(6);
+    expect(history.at(-1).testAccuracy).toBeGreaterThan(0.9);
+    expect((await readdir(join(home, 'first', 'model'))).sort()).toEqual(['model.json', 'run.json', 'weights.bin']);
+  });
+
+  test('a run that goes on equals one that was never stopped, bit for bit', async () => {
+    await train('--epochs', '4', '--seed', '5', '--out', 'whole');
+    await train('--epochs', '2', '--seed', '5', '--out', 'parts');
+    const { status, out } = await run(['train', '--resume', 'parts', '--epochs', '4']);
+    expect(status).toBe(0);
+    expect(out).toMatch(/after 4 epochs/);
+    expect((await weightsOf('parts')).equals(await weightsOf('whole'))).toBe(true);
+  });
+
+  test('Ctrl-C in the middle of an epoch saves, says how to go on, and nothing is lost', async () => {
+    // Batches of one: an epoch lasts long enough to be interrupted.
+    const slow = ['--data', data, '--layers', '20', '--batch', '1', '--epochs', '3', '--seed', '6'];
+    await run(['train', ...slow, '--out', 'calm']);
+    const { status, out } = await run(['train', ...slow, '--out', 'hasty'], 'Epoch 2/3');
+    expect(status).toBe(130);
+    expect(out).toContain('Go on with: npx tfjs-sparse train --resume hasty');
+    const state = JSON.parse(await readFile(join(home, 'hasty', 'model', 'run.json'), 'utf8'));
+    expect([state.epoch, state.batch > 0]).toEqual([1, true]);
+    expect((await run(['train', '--resume', 'hasty'])).status).toBe(0);
+    expect((await weightsOf('hasty')).equals(await weightsOf('calm'))).toBe(true);
+    expect((await historyOf('hasty')).map((e: { loss: number }) => e.loss)).toEqual(
+      (await historyOf('calm')).map((e: { loss: number }) => e.loss),
+    );
+  });
+
+  test.each([
+    ['--dense', '--epochs', '1'],
+    ['--method', 'static', '--epochs', '1', '--optimizer', 'momentum'],
+    ['--distribution', 'uniform', '--epochs', '1', '--optimizer', 'sgd', '--backend', 'cpu'],
+    ['--densities', '0.5,0.2,1', '--epochs', '1', '--every', '7'],
+  ])('%s %s', async (...args) => {
+    const { status, err } = await train(...args);
+    expect(status, err).toBe(0);
+  });
+});
+
+describe('what the user can mend ends with status 2 and one line', () => {
+  test.each<[string, string[], RegExp]>([
+    ['density 0', ['--density', '0'], /--density <share>' argument '0' is invalid. Expected a density in \(0, 1\]/],
+    ['density above 1', ['--density', '1.5'], /Expected a density in \(0, 1\]/],
+    ['backward density below density', ['--density', '0.6'], /--backward-density: expected at least --density, 0.6, received 0.5/],
+    ['densities of other length', ['--densities', '0.5,0.5'], /--densities: expected 3 numbers, one for each layer/],
+    ['an unknown option', ['--denisty', '0.5'], /unknown option '--denisty'/],
+    ['an unknown method', ['--method', 'magic'], /Allowed choices are top-kast, static/],
+    ['half a batch', ['--batch', '0.5'], /Expected a whole number of at least 1/],
+    ['layers that are no numbers', ['--layers', '20,x'], /Expected a whole number of at least 1/],
+    ['no data', ['--data', '/nowhere'], /\/nowhere: cannot be read \(ENOENT\)/],
+    ['a folder that cannot be written', ['--out', '/proc/run'], /\/proc\/run: cannot be/],
+    ['a folder that holds something', ['--out', 'full'], /full: expected a new or empty folder, received one with 1 entries/],
+    ['a run that is not there', ['--resume', 'nothing'], /the run keeps its options/],
+  ])('%s', async (_, args, message) => {
+    await mkdir(join(home, 'full'), { recursive: true });
+    await writeFile(join(home, 'full', 'mine.txt'), 'keep me');
+    const before = (await readdir(home)).sort();
+    const { status, err, out } = await train(...args);
+    expect(err).toMatch(message);
+    expect(
+      err
+        .trim()
+        .split('\n')
+        .filter((line) => !line.startsWith('(Did you mean')),
+    ).toHaveLength(1);
+    expect(out).toBe('');
+    expect(status).toBe(2);
+    expect((await readdir(home)).sort()).toEqual(before);
+  });
+
+  test('a broken saved run', async () => {
+    await mkdir(join(home, 'broken', 'model'), { recursive: true });
+    await writeFile(join(home, 'broken', 'model', 'run.json'), '{"epoch": 1}');
+    const { status, err } = await run(['train', '--resume', 'broken']);
+    expect(err).toMatch(/broken\/model\/run.json: expected the state of a run/);
+    expect(status).toBe(2);
+  });
+
+  test('a run whose weights are cut short', async () => {
+    await train('--epochs', '1', '--out', 'cut');
+    const file = join(home, 'cut', 'model', 'weights.bin');
+    await writeFile(file, (await readFile(file)).subarray(0, 100));
+    const { status, err } = await run(['train', '--resume', 'cut', '--epochs', '2']);
+    expect(err).toMatch(/expected \d+ bytes of weights, received 100/);
+    expect(status).toBe(2);
+  });
+});
+
+test('--help and --version', async () => {
+  expect((await run(['train', '--help'])).out).toContain('--backward-density');
+  expect((await run(['--version'])).out).toMatch(/^\d+\.\d+\.\d+/);
+});
