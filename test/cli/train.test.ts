@@ -49,7 +49,7 @@ const historyOf = async (folder: string) => JSON.parse(await readFile(join(home,
 
 describe('train', () => {
   test('learns, says what it did, and leaves model and history', async () => {
-    const { status, out } = await train('--epochs', '6', '--out', 'first');
+    const { status, out } = await train('--epochs', '6', '--learning-rate', '0.01', '--out', 'first');
     expect(status).toBe(0);
     expect(out).toMatch(/hidden1 .*%/);
     expect(out).toMatch(/Test accuracy/);
