@@ -1,0 +1,23 @@
+// `npm run bench [-- NAME …] [--short]`: runs the benches; each checks its answer. --short runs few rounds and records nothing.
+
+const names = ['kernels', 'top_k', 'step', 'memory', 'accuracy'];
+const args = process.argv.slice(2);
+const short = args.includes('--short');
+const chosen = args.filter((arg) => arg !== '--short');
+const unknown = chosen.find((name) => !names.includes(name));
+if (unknown) {
+  console.error(`unknown bench ${unknown}: expected ${names.join(', ')}`);
+  process.exit(2);
+}
+
+// tfjs greets every Node program with an advertisement for its native package.
+const warn = console.warn;
+console.warn = (...args) => {
+  if (!String(args[0]).includes('you are running TensorFlow.js in Node.js')) warn(...args);
+};
+
+for (const name of chosen.length > 0 ? chosen : names) {
+  console.log(`\n## ${name}\n`);
+  const { run } = await import(`./${name}.mjs`);
+  await run({ short });
+}

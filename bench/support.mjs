@@ -1,0 +1,86 @@
+// What the benches share: the machine's name, interleaved timing, tables, and records on disk.
+
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { memory } from '../dist/index.js';
+import { peak } from '../dist/wasm/kernels.js';
+
+/** Where and on what this ran. */
+export function machine() {
+  const commit = () => {
+    try {
+      return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    } catch {
+      return 'unknown';
+    }
+  };
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    commit: commit(),
+    cpu: cpus()[0].model.trim(),
+    cores: cpus().length,
+    memoryGB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    v8: process.versions.v8,
+    binary: memory().variant,
+  };
+}
+
+export const median = (/** @type {number[]} */ values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+
+/**
+ * Times the rivals turn by turn, so that a slow minute of the machine hits all alike. Returns milliseconds, per rival: `min` and `median`.
+ * @param {Record<string, () => unknown>} rivals
+ * @param {{ warmup: number, rounds: number }} how
+ */
+export async function interleaved(rivals, { warmup, rounds }) {
+  /** @type {Record<string, number[]>} */
+  const times = {};
+  for (let round = 0; round < warmup + rounds; round++) {
+    for (const [name, run] of Object.entries(rivals)) {
+      const begin = performance.now();
+      await run();
+      times[name] ??= [];
+      if (round >= warmup) times[name].push(performance.now() - begin);
+    }
+  }
+  return Object.fromEntries(Object.entries(times).map(([name, all]) => [name, { min: Math.min(...all), median: median(all) }]));
+}
+
+/** Multiply-add peak of this process in GFLOP/s: the best of a few rounds on registers alone. */
+export function peakGflops() {
+  let best = 0;
+  for (let i = 0; i < 12; i++) {
+    const begin = performance.now();
+    const flops = peak(1_000_000);
+    best = Math.max(best, flops / (performance.now() - begin) / 1e6);
+  }
+  if (!Number.isFinite(best)) throw new Error('the peak loop gave no result');
+  return best;
+}
+
+/** @param {string[]} head @param {(string | number)[][]} rows */
+export function markdown(head, rows) {
+  const line = (/** @type {unknown[]} */ cells) => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map((_, i) => (i ? '--:' : '---'))), ...rows.map(line)].join('\n');
+}
+
+/**
+ * Writes `record/NAME.node24.json` and `.md`.
+ * @param {string} name @param {object} results @param {string} text
+ */
+export function record(name, results, text) {
+  const stem = new URL(`record/${name}.node${process.versions.node.split('.')[0]}`, import.meta.url);
+  const about = machine();
+  mkdirSync(new URL('record/', import.meta.url), { recursive: true });
+  writeFileSync(`${fileURLToPath(stem)}.json`, `${JSON.stringify({ machine: about, ...results }, null, 2)}\n`);
+  const where = `${about.date}, ${about.commit}: ${about.cpu}, ${about.cores} cores, Node ${about.node}, ${about.binary}; one thread`;
+  writeFileSync(`${fileURLToPath(stem)}.md`, `# ${name}\n\n${where}\n\n${text}\n`);
+}
+
+/** @param {boolean} condition @param {string} what */
+export function check(condition, what) {
+  if (!condition) throw new Error(`wrong answer: ${what}`);
+}
