@@ -31,8 +31,26 @@ pub(crate) struct Runs {
     pub offsets: Vec<u32>,
     /// Where A ends in each line.
     pub splits: Vec<u32>,
-    /// The other coordinate of each entry: a column, or a row.
-    pub indices: Indices,
+    /// The other coordinate of each entry, a column or a row, below `bound`. Private: nothing may write to it.
+    indices: Indices,
+    bound: usize,
+}
+
+/// A stretch of one line's indices. Made by [`Runs::bounded`] alone, so having one proves that each is below `bound`.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounded<'a, I> {
+    indices: &'a [I],
+    bound: usize,
+}
+
+impl<'a, I> Bounded<'a, I> {
+    pub fn indices(self) -> &'a [I] {
+        self.indices
+    }
+
+    pub fn bound(self) -> usize {
+        self.bound
+    }
 }
 
 /// Indices in the narrowest type that holds them: the forward pass streams them once per 32 samples.
@@ -108,7 +126,7 @@ impl CsrPattern {
             }
         }
         let (by_column, row_position) = column_order(cols, &row_offsets, &row_splits, &col_indices);
-        let by_row = Runs { offsets: row_offsets, splits: row_splits, indices: Indices::new(col_indices, cols) };
+        let by_row = Runs { offsets: row_offsets, splits: row_splits, indices: Indices::new(col_indices, cols), bound: cols };
         Ok(Self { by_row, by_column, row_position })
     }
 
@@ -144,6 +162,16 @@ impl CsrPattern {
 }
 
 impl Runs {
+    pub fn indices(&self) -> &Indices {
+        &self.indices
+    }
+
+    /// A stretch of `indices`, which must be these runs' own, with the proof that they are in bounds.
+    #[inline(always)]
+    pub fn bounded<'a, I: Index>(&'a self, range: std::ops::Range<usize>) -> Bounded<'a, I> {
+        Bounded { indices: &I::of(&self.indices)[range], bound: self.bound }
+    }
+
     /// `(start, split, end)` of one line.
     #[inline(always)]
     pub fn line(&self, i: usize) -> (usize, usize, usize) {
@@ -161,6 +189,32 @@ impl Indices {
         match self {
             Self::U16(all) => all[i] as usize,
             Self::U32(all) => all[i] as usize,
+        }
+    }
+}
+
+/// The two widths of [`Indices`], for kernels that are compiled for each.
+pub(crate) trait Index: Copy + Into<u32> {
+    /// The indices, which the caller has found to be of this width.
+    fn of(indices: &Indices) -> &[Self];
+}
+
+impl Index for u16 {
+    #[inline(always)]
+    fn of(indices: &Indices) -> &[u16] {
+        match indices {
+            Indices::U16(all) => all,
+            Indices::U32(_) => unreachable!("asked for 16 bits of a wide pattern"),
+        }
+    }
+}
+
+impl Index for u32 {
+    #[inline(always)]
+    fn of(indices: &Indices) -> &[u32] {
+        match indices {
+            Indices::U32(all) => all,
+            Indices::U16(_) => unreachable!("asked for 32 bits of a narrow pattern"),
         }
     }
 }
@@ -204,5 +258,5 @@ fn column_order(cols: usize, row_offsets: &[u32], row_splits: &[u32], col_indice
             }
         }
     }
-    (Runs { offsets, splits, indices: Indices::new(row_indices, rows) }, row_position)
+    (Runs { offsets, splits, indices: Indices::new(row_indices, rows), bound: rows }, row_position)
 }

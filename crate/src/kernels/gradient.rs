@@ -88,7 +88,7 @@ pub fn reduce(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, thresho
         for_each(row0, col0, rows, cols, tile, |row, col, gradient| {
             let (_, split, end) = pattern.by_row.line(row);
             for (next, end) in next[row].iter_mut().zip([split, end]) {
-                if *next < end && pattern.by_row.indices.get(*next) == col {
+                if *next < end && pattern.by_row.indices().get(*next) == col {
                     *next += 1;
                     return;
                 }

@@ -1,0 +1,70 @@
+// Packs the package, installs it in an empty folder as a user would, and uses it there: import, train, save, load, the command line.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'package-'));
+const npm = (args, cwd) => execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+
+const [{ filename, files, size }] = JSON.parse(npm(['pack', '--json', '--pack-destination', folder], root));
+const paths = new Set(files.map(({ path }) => path));
+for (const needed of [
+  'dist/index.js',
+  'dist/index.d.ts',
+  'dist/wasm/load.web.js',
+  'wasm/simd128.wasm',
+  'wasm/relaxed-simd.wasm',
+  'wasm/kernels.js',
+  'README.md',
+  'LICENSE',
+]) {
+  if (!paths.has(needed)) throw new Error(`the tarball lacks ${needed}`);
+}
+console.log(`${filename}: ${files.length} files, ${size} bytes`);
+
+const tf = (name) => `@tensorflow/tfjs-${name}@4.22.0`;
+writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+npm(['install', '--silent', '--no-audit', '--no-fund', join(folder, filename), tf('core'), tf('layers'), tf('backend-wasm')], folder);
+
+writeFileSync(
+  join(folder, 'use.js'),
+  `
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import '@tensorflow/tfjs-backend-wasm';
+import { layers, optimizers, topKast } from 'tfjs-sparse';
+
+await tf.setBackend('wasm');
+const model = tfl.sequential({ layers: [
+  layers.dense({ inputShape: [20], units: 32, activation: 'relu', density: 0.2, backwardDensity: 0.4, seed: 1 }),
+  layers.dense({ units: 3, activation: 'softmax', density: 0.5, seed: 2 }),
+] });
+model.compile({ optimizer: optimizers.adam(0.01), loss: 'categoricalCrossentropy' });
+const x = tf.randomNormal([256, 20], 0, 1, 'float32', 1);
+const y = tf.cast(tf.oneHot(tf.argMax(tf.slice(x, [0, 0], [256, 3]), 1), 3), 'float32');
+const { history } = await model.fit(x, y, { epochs: 8, verbose: 0, callbacks: [topKast()] });
+if (!(history.loss[7] < 0.7 * history.loss[0])) throw new Error('it does not learn: ' + history.loss);
+await model.save('file://./saved', { includeOptimizer: true });
+const loaded = await tfl.loadLayersModel('file://./saved');
+const difference = tf.max(tf.abs(tf.sub(model.predict(x), loaded.predict(x)))).dataSync()[0];
+if (difference !== 0) throw new Error('the loaded model differs by ' + difference);
+console.log('imported, trained, saved and loaded; loss', history.loss[0].toFixed(3), '→', history.loss[7].toFixed(3));
+`,
+);
+const run = (file, ...args) =>
+  execFileSync(process.execPath, [file, ...args], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+process.stdout.write(run('use.js'));
+console.log(`command line: ${run('node_modules/tfjs-sparse/dist/cli/main.js', '--version').trim()}`);
+const without = (() => {
+  try {
+    run('node_modules/tfjs-sparse/dist/cli/main.js', 'train');
+  } catch (error) {
+    return error.status;
+  }
+})();
+if (without !== 2) throw new Error(`train without data: expected exit status 2, received ${without}`);
+rmSync(folder, { recursive: true });
