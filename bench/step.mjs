@@ -70,10 +70,10 @@ export async function run({ short }) {
       };
       const first = {};
       for (const [name, step] of Object.entries(steps)) first[name] = await step();
-      // The slow ones need few rounds, the fast ones more to warm up: the same engine must have compiled all of them.
+      // Three seconds each for the fast ones, so that the engine has compiled all of them for good.
       const quick = Object.fromEntries(Object.entries(steps).slice(0, 4));
-      await interleaved(quick, { warmup: 0, rounds: short ? 10 : 80 });
-      const times = await interleaved(steps, short ? { warmup: 0, rounds: 2 } : { warmup: 3, rounds: 15 });
+      await interleaved(quick, { warmup: 0, rounds: 10, turn: short ? 30 : 300 });
+      const times = await interleaved(steps, short ? { warmup: 0, rounds: 2, turn: 60 } : { warmup: 2, rounds: 10, turn: 120 });
       for (const [name, step] of Object.entries(steps)) {
         const last = await step();
         check(Number.isFinite(last) && last < first[name], `${name}: loss went from ${first[name]} to ${last}`);

@@ -41,23 +41,32 @@ pub struct BiasCorrections {
 }
 
 impl BiasCorrections {
-    /// Fills the table up to `steps` and to the end of a page, or to where both factors have become 1 for good.
-    fn reach(&mut self, adam: &Adam, steps: u32) {
-        const PAGE: usize = 1024;
+    /// Forgets the table if it was made for other constants.
+    fn serve(&mut self, adam: &Adam) {
         if self.betas != (adam.beta1, adam.beta2) {
             *self = Self { betas: (adam.beta1, adam.beta2), factors: Vec::new() };
         }
-        let wanted = if self.factors.len() < steps as usize { (steps as usize).next_multiple_of(PAGE) } else { 0 };
-        while self.factors.len() < wanted && self.factors.last() != Some(&[1.0; 2]) {
-            let t = self.factors.len() as i32 + 1;
-            let factor = |beta: f32| (1.0 / (1.0 - f64::from(beta).powi(t))) as f32;
-            self.factors.push([factor(adam.beta1), factor(adam.beta2)]);
-        }
     }
 
+    /// The factors after `steps` ≥ 1 steps; beyond the last one, both have become 1 for good.
     #[inline(always)]
-    fn at(&self, steps: u32) -> [f32; 2] {
-        self.factors[(steps as usize).min(self.factors.len()) - 1]
+    fn at(&mut self, steps: u32) -> [f32; 2] {
+        let t = steps as usize;
+        if t > self.factors.len() && self.factors.last() != Some(&[1.0; 2]) {
+            self.reach(t);
+        }
+        self.factors[t.min(self.factors.len()) - 1]
+    }
+
+    /// Fills the table up to `steps` and to the end of a page.
+    #[cold]
+    fn reach(&mut self, steps: usize) {
+        const PAGE: usize = 1024;
+        while self.factors.len() < steps.next_multiple_of(PAGE) && self.factors.last() != Some(&[1.0; 2]) {
+            let t = self.factors.len() as i32 + 1;
+            let factor = |beta: f32| (1.0 / (1.0 - f64::from(beta).powi(t))) as f32;
+            self.factors.push([factor(self.betas.0), factor(self.betas.1)]);
+        }
     }
 }
 
@@ -72,28 +81,17 @@ pub fn adam(
     adam: &Adam,
     corrections: &mut BiasCorrections,
 ) {
-    let n = values.len();
-    assert!([gradients.len(), m.len(), v.len(), steps.len()] == [n; 4]);
-    let mut oldest = 0;
-    for step in steps.iter_mut() {
-        *step = step.saturating_add(1);
-        oldest = oldest.max(*step);
-    }
-    if n == 0 {
-        return;
-    }
-    corrections.reach(adam, oldest);
+    assert!([gradients.len(), m.len(), v.len(), steps.len()] == [values.len(); 4]);
+    corrections.serve(adam);
     let (beta1, beta2) = (F32x4::splat(adam.beta1), F32x4::splat(adam.beta2));
     let (rest1, rest2) = (F32x4::splat(1.0 - adam.beta1), F32x4::splat(1.0 - adam.beta2));
     let (minus_rate, epsilon) = (F32x4::splat(-adam.learning_rate), F32x4::splat(adam.epsilon));
 
-    let mut steps = steps.chunks(F32x4::WIDTH);
+    let mut steps = steps.chunks_mut(4);
     let mut age = [0u32; 4];
     let mut factors = [F32x4::splat(1.0); 2];
     map([values, m, v], gradients, |[w, m, v], g| {
-        let part = steps.next().unwrap_or(&[1]);
-        let mut now = [part[0]; 4];
-        now[..part.len()].copy_from_slice(part);
+        let now = next_step(steps.next().unwrap_or_default());
         // Neighbours are mostly of one age: the factors of the four before serve again.
         if now != age {
             age = now;
@@ -107,28 +105,50 @@ pub fn adam(
     });
 }
 
-/// `f` over four slots at a time, the last ones padded, so that a slot's result does not depend on where it sits.
+/// Counts one step for each of up to four slots; the counts, padded.
 #[inline(always)]
-fn map<const N: usize>(arrays: [&mut [f32]; N], gradients: &[f32], mut f: impl FnMut([F32x4; N], F32x4) -> [F32x4; N]) {
-    let mut arrays = arrays.map(|a| a.as_chunks_mut::<4>());
-    let (gradients, last) = gradients.as_chunks::<4>();
-    for (i, g) in gradients.iter().enumerate() {
-        let now = std::array::from_fn(|a| F32x4::load(&arrays[a].0[i]));
-        for (array, lanes) in arrays.iter_mut().zip(f(now, F32x4::load(g))) {
-            lanes.store(&mut array.0[i]);
+fn next_step(steps: &mut [u32]) -> [u32; 4] {
+    match <&mut [u32; 4]>::try_from(&mut *steps) {
+        Ok(four) => {
+            *four = four.map(|step| step.saturating_add(1));
+            *four
+        }
+        Err(_) => {
+            let mut padded = [1; 4];
+            for (padded, step) in padded.iter_mut().zip(steps) {
+                *step = step.saturating_add(1);
+                *padded = *step;
+            }
+            padded
         }
     }
-    if last.is_empty() {
-        return;
+}
+
+/// `f` over four slots at a time, the last ones padded, so that a slot's result does not depend on where it sits.
+/// One call of `f` in the text: with two it would not be inlined.
+#[inline(always)]
+fn map<const N: usize>(arrays: [&mut [f32]; N], gradients: &[f32], mut f: impl FnMut([F32x4; N], F32x4) -> [F32x4; N]) {
+    let mut fours = arrays.map(|a| a.chunks_mut(4));
+    for g in gradients.chunks(4) {
+        let mut now = fours.each_mut().map(|four| four.next().unwrap_or_default());
+        let next = f(now.each_ref().map(|four| load_part(four)), load_part(g));
+        for (four, lanes) in now.iter_mut().zip(next) {
+            match <&mut [f32; 4]>::try_from(&mut **four) {
+                Ok(whole) => lanes.store(whole),
+                Err(_) => four.copy_from_slice(&lanes.to_array()[..four.len()]),
+            }
+        }
     }
-    let pad = |part: &[f32]| {
-        let mut four = [0.0; 4];
-        four[..part.len()].copy_from_slice(part);
-        F32x4::load(&four)
-    };
-    let now = std::array::from_fn(|a| pad(arrays[a].1));
-    for (array, lanes) in arrays.iter_mut().zip(f(now, pad(last))) {
-        let length = array.1.len();
-        array.1.copy_from_slice(&lanes.to_array()[..length]);
+}
+
+#[inline(always)]
+fn load_part(part: &[f32]) -> F32x4 {
+    match part.first_chunk() {
+        Some(four) => F32x4::load(four),
+        None => {
+            let mut four = [0.0; 4];
+            four[..part.len()].copy_from_slice(part);
+            F32x4::load(&four)
+        }
     }
 }
