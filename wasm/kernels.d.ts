@@ -7,7 +7,21 @@
 export class Pattern {
     free(): void;
     [Symbol.dispose](): void;
+    /**
+     * The column indices of a pattern of up to 65 536 columns; nothing for a wider one.
+     */
+    colIndices16(): Uint16Array | undefined;
+    /**
+     * The column indices of a pattern of more than 65 536 columns.
+     */
+    colIndices32(): Uint32Array | undefined;
+    /**
+     * Top-KAST's pattern of a whole layer at `theta [rows·cols]`. See [`edit::largest`].
+     */
+    static largest(theta: number, rows: number, cols: number, forward_nnz: number, nnz: number): Pattern;
     constructor(cols: number, row_offsets: Uint32Array | number[], row_splits: Uint32Array | number[], col_indices: Uint32Array | number[]);
+    rowOffsets(): Uint32Array;
+    rowSplits(): Uint32Array;
 }
 
 /**
@@ -27,9 +41,19 @@ export function allocate(bytes: number): number;
 export function backward(pattern: Pattern, batch: number, x: number, values: number, y: number, dy: number, dx: number, d_values: number, d_bias: number, decay_forward: number, decay_rest: number): void;
 
 /**
+ * See [`edit::carry`].
+ */
+export function carry(from: number, from_length: number, source: number, to: number, length: number): void;
+
+/**
  * `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
  */
 export function forward(pattern: Pattern, batch: number, x: number, values: number, bias: number, y: number, relu: boolean): void;
+
+/**
+ * See [`edit::gather`].
+ */
+export function gather(pattern: Pattern, theta: number, values: number): void;
 
 /**
  * Writes sum, maximum, norm and count to `out [4]` of f64. See [`gradient::reduce`].
@@ -73,9 +97,19 @@ export function powerGradient(phi: number, d_theta: number, d_phi: number, n: nu
 export function release(at: number, bytes: number): void;
 
 /**
+ * See [`edit::scatter`].
+ */
+export function scatter(pattern: Pattern, values: number, theta: number): void;
+
+/**
  * See [`optimizer::sgd`].
  */
 export function sgd(values: number, gradients: number, n: number, learning_rate: number): void;
+
+/**
+ * Writes where each entry of `next` was in `previous` to `source [nnz of next]`; says whether anything moved. See [`edit::sources`].
+ */
+export function sources(previous: Pattern, next: Pattern, source: number): boolean;
 
 /**
  * Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].
@@ -90,22 +124,31 @@ export interface InitOutput {
     readonly adam: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
     readonly allocate: (a: number) => number;
     readonly backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
+    readonly carry: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
+    readonly gather: (a: number, b: number, c: number) => void;
     readonly gradientReduce: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
     readonly gradientTopK: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number];
     readonly liveBytes: () => number;
     readonly momentum: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
+    readonly pattern_colIndices16: (a: number) => [number, number];
+    readonly pattern_colIndices32: (a: number) => [number, number];
+    readonly pattern_largest: (a: number, b: number, c: number, d: number, e: number) => [number, number, number];
     readonly pattern_new: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number];
+    readonly pattern_rowOffsets: (a: number) => [number, number];
+    readonly pattern_rowSplits: (a: number) => [number, number];
     readonly peak: (a: number, b: number, c: number) => number;
     readonly power: (a: number, b: number, c: number, d: number) => void;
     readonly powerGradient: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly release: (a: number, b: number) => void;
+    readonly scatter: (a: number, b: number, c: number) => void;
     readonly sgd: (a: number, b: number, c: number, d: number) => void;
+    readonly sources: (a: number, b: number, c: number) => number;
     readonly topK: (a: number, b: number, c: number, d: number) => [number, number];
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __externref_table_dealloc: (a: number) => void;
-    readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;
+    readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_start: () => void;
 }
 

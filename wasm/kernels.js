@@ -4,6 +4,12 @@
  * See [`CsrPattern`].
  */
 export class Pattern {
+    static __wrap(ptr) {
+        const obj = Object.create(Pattern.prototype);
+        obj.__wbg_ptr = ptr;
+        PatternFinalization.register(obj, obj.__wbg_ptr, obj);
+        return obj;
+    }
     __destroy_into_raw() {
         const ptr = this.__wbg_ptr;
         this.__wbg_ptr = 0;
@@ -13,6 +19,48 @@ export class Pattern {
     free() {
         const ptr = this.__destroy_into_raw();
         wasm.__wbg_pattern_free(ptr, 0);
+    }
+    /**
+     * The column indices of a pattern of up to 65 536 columns; nothing for a wider one.
+     * @returns {Uint16Array | undefined}
+     */
+    colIndices16() {
+        const ret = wasm.pattern_colIndices16(this.__wbg_ptr);
+        let v1;
+        if (ret[0] !== 0) {
+            v1 = getArrayU16FromWasm0(ret[0], ret[1]).slice();
+            wasm.__wbindgen_free(ret[0], ret[1] * 2, 2);
+        }
+        return v1;
+    }
+    /**
+     * The column indices of a pattern of more than 65 536 columns.
+     * @returns {Uint32Array | undefined}
+     */
+    colIndices32() {
+        const ret = wasm.pattern_colIndices32(this.__wbg_ptr);
+        let v1;
+        if (ret[0] !== 0) {
+            v1 = getArrayU32FromWasm0(ret[0], ret[1]).slice();
+            wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+        }
+        return v1;
+    }
+    /**
+     * Top-KAST's pattern of a whole layer at `theta [rows·cols]`. See [`edit::largest`].
+     * @param {number} theta
+     * @param {number} rows
+     * @param {number} cols
+     * @param {number} forward_nnz
+     * @param {number} nnz
+     * @returns {Pattern}
+     */
+    static largest(theta, rows, cols, forward_nnz, nnz) {
+        const ret = wasm.pattern_largest(theta, rows, cols, forward_nnz, nnz);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return Pattern.__wrap(ret[0]);
     }
     /**
      * @param {number} cols
@@ -43,6 +91,24 @@ export class Pattern {
         this.__wbg_ptr = ret[0];
         PatternFinalization.register(this, this.__wbg_ptr, this);
         return this;
+    }
+    /**
+     * @returns {Uint32Array}
+     */
+    rowOffsets() {
+        const ret = wasm.pattern_rowOffsets(this.__wbg_ptr);
+        var v1 = getArrayU32FromWasm0(ret[0], ret[1]).slice();
+        wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+        return v1;
+    }
+    /**
+     * @returns {Uint32Array}
+     */
+    rowSplits() {
+        const ret = wasm.pattern_rowSplits(this.__wbg_ptr);
+        var v1 = getArrayU32FromWasm0(ret[0], ret[1]).slice();
+        wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+        return v1;
     }
 }
 if (Symbol.dispose) Pattern.prototype[Symbol.dispose] = Pattern.prototype.free;
@@ -95,6 +161,18 @@ export function backward(pattern, batch, x, values, y, dy, dx, d_values, d_bias,
 }
 
 /**
+ * See [`edit::carry`].
+ * @param {number} from
+ * @param {number} from_length
+ * @param {number} source
+ * @param {number} to
+ * @param {number} length
+ */
+export function carry(from, from_length, source, to, length) {
+    wasm.carry(from, from_length, source, to, length);
+}
+
+/**
  * `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
  * @param {Pattern} pattern
  * @param {number} batch
@@ -107,6 +185,17 @@ export function backward(pattern, batch, x, values, y, dy, dx, d_values, d_bias,
 export function forward(pattern, batch, x, values, bias, y, relu) {
     _assertClass(pattern, Pattern);
     wasm.forward(pattern.__wbg_ptr, batch, x, values, bias, y, relu);
+}
+
+/**
+ * See [`edit::gather`].
+ * @param {Pattern} pattern
+ * @param {number} theta
+ * @param {number} values
+ */
+export function gather(pattern, theta, values) {
+    _assertClass(pattern, Pattern);
+    wasm.gather(pattern.__wbg_ptr, theta, values);
 }
 
 /**
@@ -213,6 +302,17 @@ export function release(at, bytes) {
 }
 
 /**
+ * See [`edit::scatter`].
+ * @param {Pattern} pattern
+ * @param {number} values
+ * @param {number} theta
+ */
+export function scatter(pattern, values, theta) {
+    _assertClass(pattern, Pattern);
+    wasm.scatter(pattern.__wbg_ptr, values, theta);
+}
+
+/**
  * See [`optimizer::sgd`].
  * @param {number} values
  * @param {number} gradients
@@ -221,6 +321,20 @@ export function release(at, bytes) {
  */
 export function sgd(values, gradients, n, learning_rate) {
     wasm.sgd(values, gradients, n, learning_rate);
+}
+
+/**
+ * Writes where each entry of `next` was in `previous` to `source [nnz of next]`; says whether anything moved. See [`edit::sources`].
+ * @param {Pattern} previous
+ * @param {Pattern} next
+ * @param {number} source
+ * @returns {boolean}
+ */
+export function sources(previous, next, source) {
+    _assertClass(previous, Pattern);
+    _assertClass(next, Pattern);
+    const ret = wasm.sources(previous.__wbg_ptr, next.__wbg_ptr, source);
+    return ret !== 0;
 }
 
 /**
@@ -271,9 +385,27 @@ function _assertClass(instance, klass) {
     }
 }
 
+function getArrayU16FromWasm0(ptr, len) {
+    ptr = ptr >>> 0;
+    return getUint16ArrayMemory0().subarray(ptr / 2, ptr / 2 + len);
+}
+
+function getArrayU32FromWasm0(ptr, len) {
+    ptr = ptr >>> 0;
+    return getUint32ArrayMemory0().subarray(ptr / 4, ptr / 4 + len);
+}
+
 function getStringFromWasm0(ptr, len) {
     ptr = ptr >>> 0;
     return decodeText(getUint8ArrayMemory0().subarray(ptr, ptr + len));
+}
+
+let cachedUint16ArrayMemory0 = null;
+function getUint16ArrayMemory0() {
+    if (cachedUint16ArrayMemory0 === null || cachedUint16ArrayMemory0.byteLength === 0) {
+        cachedUint16ArrayMemory0 = new Uint16Array(wasm.memory.buffer);
+    }
+    return cachedUint16ArrayMemory0;
 }
 
 let cachedUint32ArrayMemory0 = null;
@@ -326,6 +458,7 @@ function __wbg_finalize_init(instance, module) {
     wasmInstance = instance;
     wasm = instance.exports;
     wasmModule = module;
+    cachedUint16ArrayMemory0 = null;
     cachedUint32ArrayMemory0 = null;
     cachedUint8ArrayMemory0 = null;
     wasm.__wbindgen_start();

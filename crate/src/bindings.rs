@@ -8,9 +8,10 @@ use crate::kernels::backward::{self, Decay};
 use crate::kernels::forward::{self, Activation};
 use crate::kernels::gradient::{self, Candidate};
 use crate::kernels::optimizer::{self, Adam, BiasCorrections};
-use crate::kernels::{pack, panels, peak, power, top_k};
+use crate::kernels::top_k::NotANumber;
+use crate::kernels::{edit, pack, panels, peak, power, top_k};
 use crate::lanes::Row;
-use crate::pattern::CsrPattern;
+use crate::pattern::{CsrPattern, Indices};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
@@ -114,6 +115,75 @@ impl Pattern {
     pub fn new(cols: usize, row_offsets: Vec<u32>, row_splits: Vec<u32>, col_indices: Vec<u32>) -> Result<Pattern, JsError> {
         Ok(Self(CsrPattern::new(cols, row_offsets, row_splits, col_indices)?))
     }
+
+    /// Top-KAST's pattern of a whole layer at `theta [rows·cols]`. See [`edit::largest`].
+    pub fn largest(theta: usize, rows: usize, cols: usize, forward_nnz: usize, nnz: usize) -> Result<Pattern, JsError> {
+        // SAFETY: the caller owns this address.
+        let theta = unsafe { slice(theta, rows * cols) };
+        Ok(Self(edit::largest(theta, rows, cols, forward_nnz, nnz).map_err(not_a_number)?))
+    }
+
+    #[wasm_bindgen(js_name = rowOffsets)]
+    pub fn row_offsets(&self) -> Vec<u32> {
+        self.0.by_row.offsets.clone()
+    }
+
+    #[wasm_bindgen(js_name = rowSplits)]
+    pub fn row_splits(&self) -> Vec<u32> {
+        self.0.by_row.splits.clone()
+    }
+
+    /// The column indices of a pattern of up to 65 536 columns; nothing for a wider one.
+    #[wasm_bindgen(js_name = colIndices16)]
+    pub fn col_indices_16(&self) -> Option<Vec<u16>> {
+        match self.0.by_row.indices() {
+            Indices::U16(all) => Some(all.clone()),
+            Indices::U32(_) => None,
+        }
+    }
+
+    /// The column indices of a pattern of more than 65 536 columns.
+    #[wasm_bindgen(js_name = colIndices32)]
+    pub fn col_indices_32(&self) -> Option<Vec<u32>> {
+        match self.0.by_row.indices() {
+            Indices::U16(_) => None,
+            Indices::U32(all) => Some(all.clone()),
+        }
+    }
+}
+
+fn not_a_number(NotANumber { index }: NotANumber) -> JsError {
+    JsError::new(&format!("expected numbers, received NaN at index {index}"))
+}
+
+/// Writes where each entry of `next` was in `previous` to `source [nnz of next]`; says whether anything moved. See [`edit::sources`].
+#[wasm_bindgen]
+pub fn sources(previous: &Pattern, next: &Pattern, source: usize) -> bool {
+    // SAFETY: the caller owns this address.
+    edit::sources(&previous.0, &next.0, unsafe { slice_mut(source, next.0.nnz()) })
+}
+
+/// See [`edit::carry`].
+#[wasm_bindgen]
+pub fn carry(from: usize, from_length: usize, source: usize, to: usize, length: usize) {
+    // SAFETY: the caller owns these addresses.
+    unsafe { edit::carry(slice(from, from_length), slice(source, length), slice_mut(to, length)) }
+}
+
+/// See [`edit::gather`].
+#[wasm_bindgen]
+pub fn gather(pattern: &Pattern, theta: usize, values: usize) {
+    let pattern = &pattern.0;
+    // SAFETY: the caller owns these addresses.
+    unsafe { edit::gather(pattern, slice(theta, pattern.rows() * pattern.cols()), slice_mut(values, pattern.nnz())) }
+}
+
+/// See [`edit::scatter`].
+#[wasm_bindgen]
+pub fn scatter(pattern: &Pattern, values: usize, theta: usize) {
+    let pattern = &pattern.0;
+    // SAFETY: the caller owns these addresses.
+    unsafe { edit::scatter(pattern, slice(values, pattern.nnz()), slice_mut(theta, pattern.rows() * pattern.cols())) }
 }
 
 /// `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
@@ -188,7 +258,7 @@ pub fn backward(
 pub fn top_k(values: usize, n: usize, k: usize, out: usize) -> Result<(), JsError> {
     // SAFETY: the caller owns these addresses.
     let (values, out) = unsafe { (slice(values, n), slice_mut(out, k)) };
-    top_k::top_k(values, out).map_err(|nan| JsError::new(&format!("expected numbers, received NaN at index {}", nan.index)))
+    top_k::top_k(values, out).map_err(not_a_number)
 }
 
 /// Writes the best candidates for growth to `rows`, `cols` and `gradients` (each `[k]`) and returns how many there are.

@@ -99,10 +99,10 @@ impl F32x4 {
         Self(w::v128_andnot(self.0, w::f32x4_le(y.0, w::f32x4_splat(0.0))))
     }
 
-    /// Whether any lane is at or above `b`, or is NaN.
+    /// A bit for each lane that is at or above `b`, or is NaN.
     #[inline(always)]
-    pub fn any_not_below(self, b: Self) -> bool {
-        !w::u32x4_all_true(w::f32x4_lt(self.0, b.0))
+    pub fn not_below(self, b: Self) -> u32 {
+        w::u32x4_bitmask(w::f32x4_lt(self.0, b.0)) as u32 ^ 0b1111
     }
 
     /// The 4×4 matrix whose rows are `r`, transposed.
@@ -159,8 +159,8 @@ impl F32x4 {
         self.zip(y, |a, y| if y <= 0.0 { 0.0 } else { a })
     }
 
-    pub fn any_not_below(self, b: Self) -> bool {
-        (0..4).any(|i| self.0[i].is_nan() || self.0[i] >= b.0[i])
+    pub fn not_below(self, b: Self) -> u32 {
+        (0..4).map(|i| u32::from(self.0[i].is_nan() || self.0[i] >= b.0[i]) << i).sum()
     }
 
     pub fn transpose(r: [Self; 4]) -> [Self; 4] {

@@ -289,6 +289,15 @@ describe('misuse', () => {
     expect(() => topKast(args)).toThrow(message);
   });
 
+  test('weights that have become NaN are named by layer', async () => {
+    await tf.setBackend('cpu');
+    const { model, layer } = network(THETA, 4, 2, 0.25, 0.5);
+    const optimizer = sgd(0.1);
+    const method = topKast().attach(model, optimizer);
+    tf.tidy(() => layer.values.assign(tf.tensor1d([1, Number.NaN, 2, 3])));
+    await expect(method.step()).rejects.toThrow(new RegExp(`topKast ${layer.name} weights: expected numbers .* NaN at index`));
+  });
+
   test('an optimizer that hides its slots is named', async () => {
     await tf.setBackend('cpu');
     const { model, layer } = network(THETA, 4, 2, 0.25, 0.5);

@@ -3,9 +3,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type constraints, type initializers, type LayerVariable, layers, type regularizers, type Shape } from '@tensorflow/tfjs-layers';
 import { checkCount, checkNumber, OptionError, ShapeError } from '../errors.js';
-import { gather, largest, scatter } from '../ops/largest.js';
 import { powerprop } from '../ops/powerprop.js';
 import { type Decay, releasePattern, sparseDense } from '../ops/sparse_dense.js';
+import { gather, largest, scatter } from '../ops/whole_layer.js';
 import { CsrPattern, countFor } from '../pattern/csr.js';
 import { randomPattern } from '../pattern/random.js';
 import { WasmArray } from '../wasm/memory.js';
@@ -157,7 +157,7 @@ export class SparseDense extends layers.Layer {
     const theta = this.#wholeVector();
     theta.floats.set(this.#phi(wholeLayer(initializer, this.units, this.#cols)));
     this.#pattern = largest(theta, this.units, this.#cols, forwardNnz, nnz);
-    return gather(theta.floats, this.#pattern);
+    return gather(this.#pattern, theta).slice();
   }
 
   /** The φ that stand for weights: the function of a layer at the start does not depend on alpha. */
@@ -213,7 +213,7 @@ export class SparseDense extends layers.Layer {
   /** The whole parameter vector `[units·in]` of a Top-KAST layer. Entries of B are brought up to date by reading this. */
   get theta(): WasmArray {
     if (!this.#theta) throw new Error(`${this.name} keeps no whole vector: give it a backwardDensity`);
-    scatter(this.values.dataSync() as Float32Array, this.pattern, this.#theta.floats);
+    scatter(this.pattern, this.values.dataSync() as Float32Array, this.#theta);
     return this.#theta;
   }
 

@@ -3,8 +3,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { Callback, type LayersModel } from '@tensorflow/tfjs-layers';
 import { checkCount, checkNumber, OptionError } from '../errors.js';
-import { gather, largest } from '../ops/largest.js';
-import { carrySlots, sources } from '../topology/carry.js';
+import { gather, largest } from '../ops/whole_layer.js';
+import { edit } from '../topology/edit.js';
 import { type SparseLayer, sparseLayers } from '../topology/sparse_layer.js';
 
 export interface TopKastArgs {
@@ -112,21 +112,13 @@ export class TopKast extends Callback {
 /** Selects A and B anew and moves values and slots there. */
 async function refresh(layer: SparseLayer, optimizer: tf.Optimizer): Promise<void> {
   const { pattern, theta } = layer;
-  const next = largest(theta, pattern.rows, pattern.cols, pattern.forwardNnz, pattern.nnz);
-  if (samePlaces(pattern, next)) return;
-  const source = sources(pattern, next);
-  layer.edit(next, gather(theta.floats, next));
-  await carrySlots(optimizer, layer.values.name, source);
-}
-
-type Pattern = SparseLayer['pattern'];
-
-function samePlaces(a: Pattern, b: Pattern): boolean {
-  const same = (x: ArrayLike<number>, y: ArrayLike<number>) => {
-    for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
-    return true;
-  };
-  return same(a.rowOffsets, b.rowOffsets) && same(a.rowSplits, b.rowSplits) && same(a.colIndices, b.colIndices);
+  let next: SparseLayer['pattern'];
+  try {
+    next = largest(theta, pattern.rows, pattern.cols, pattern.forwardNnz, pattern.nnz);
+  } catch (cause) {
+    throw new OptionError(`topKast ${layer.name} weights`, 'numbers (has the training diverged?)', (cause as Error).message, { cause });
+  }
+  await edit(layer, next, () => gather(next, theta).slice(), optimizer);
 }
 
 /** See {@link TopKast}. */

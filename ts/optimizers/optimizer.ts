@@ -2,6 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { ShapeError } from '../errors.js';
+import { carry } from '../wasm/kernels.js';
 import { WasmArray } from '../wasm/memory.js';
 
 /** The state of one variable: arrays `[size]` by name, such as Adam's m, v and steps. */
@@ -79,8 +80,7 @@ export abstract class SlotOptimizer extends tf.Optimizer {
     if (!slots) return;
     for (const [slot, old] of Object.entries(slots)) {
       const moved = new WasmArray(source.length);
-      const [from, to] = [old.words, moved.words]; // bits: counters and floats alike
-      for (let i = 0; i < source.length; i++) if (source[i] >= 0) to[i] = from[source[i]];
+      carry(old, source, moved);
       old.free();
       slots[slot] = moved;
     }

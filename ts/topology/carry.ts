@@ -2,28 +2,10 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { OptionError } from '../errors.js';
-import type { CsrPattern } from '../pattern/csr.js';
 
 /** Where a variable's slots go. Our optimizers have this; tfjs's are reached through their saved weights. */
 interface CarriesSlots {
   carrySlots(name: string, source: Int32Array): void;
-}
-
-/**
- * For each entry of `next`, its position in `previous`, or −1 where it is new. O(nnz + cols).
- */
-export function sources(previous: CsrPattern, next: CsrPattern): Int32Array {
-  const source = new Int32Array(next.nnz).fill(-1);
-  // The position + 1 of each column in the row at hand.
-  const at = new Int32Array(previous.cols);
-  for (let row = 0; row < next.rows; row++) {
-    const start = previous.rowOffsets[row];
-    const end = previous.rowOffsets[row + 1];
-    for (let i = start; i < end; i++) at[previous.colIndices[i]] = i + 1;
-    for (let i = next.rowOffsets[row]; i < next.rowOffsets[row + 1]; i++) source[i] = at[next.colIndices[i]] - 1;
-    for (let i = start; i < end; i++) at[previous.colIndices[i]] = 0;
-  }
-  return source;
 }
 
 /**

@@ -3,7 +3,7 @@
 // A view is good until the next call from this file. Sizes are the caller's promise (`ts/ops` checks them).
 
 import * as rust from '#wasm';
-import type { CsrPattern } from '../pattern/csr.js';
+import { CsrPattern } from '../pattern/csr.js';
 import { carve, doubles, floats, loaded, type WasmArray, words } from './memory.js';
 
 /** A pattern in wasm memory, in both orders. Made at first use, 8 bytes per entry. */
@@ -97,11 +97,47 @@ export function topK(values: Float32Array, k: number): Uint32Array {
   return words(atOut, k);
 }
 
-/** {@link topK} of an array that is in wasm memory already. */
-export function topKOf(array: WasmArray, k: number): Uint32Array {
-  const [atOut] = carve(k);
-  rust.topK(array.at, array.length, k, atOut);
-  return words(atOut, k);
+/**
+ * Top-KAST's pattern: the `nnz` largest |θ| of a whole layer θ `[rows·cols]` as backward set B, the `forwardNnz` largest of these as forward set A.
+ * Equal magnitudes: the lower index wins. O(rows·cols) time, O(nnz) memory. Throws on NaN.
+ */
+export function largest(theta: WasmArray, rows: number, cols: number, forwardNnz: number, nnz: number): CsrPattern {
+  const twin = rust.Pattern.largest(theta.at, rows, cols, forwardNnz, nnz);
+  const colIndices = (twin.colIndices16() ?? twin.colIndices32()) as Uint16Array | Uint32Array;
+  const pattern = new CsrPattern({ cols, rowOffsets: twin.rowOffsets(), rowSplits: twin.rowSplits(), colIndices });
+  prepared.set(pattern, twin);
+  return pattern;
+}
+
+/** The values of a pattern's entries in a whole layer θ `[rows·cols]`. */
+export function gather(pattern: CsrPattern, theta: WasmArray): Float32Array {
+  const twin = inWasm(pattern);
+  const [atValues] = carve(pattern.nnz);
+  rust.gather(twin, theta.at, atValues);
+  return floats(atValues, pattern.nnz);
+}
+
+/** Writes a pattern's values to their places in a whole layer θ `[rows·cols]`. */
+export function scatter(pattern: CsrPattern, values: Float32Array, theta: WasmArray): void {
+  const twin = inWasm(pattern);
+  const [atValues] = carve(pattern.nnz);
+  copyIn(atValues, values);
+  rust.scatter(twin, atValues, theta.at);
+}
+
+/** For each entry of `next` its position in `previous`, or −1 where it is new; nothing if the two are the same. O(nnz). */
+export function sources(previous: CsrPattern, next: CsrPattern): Int32Array | undefined {
+  const [was, is] = [inWasm(previous), inWasm(next)];
+  const [atSource] = carve(next.nnz);
+  if (!rust.sources(was, is, atSource)) return undefined;
+  return new Int32Array(words(atSource, next.nnz));
+}
+
+/** `to[i] = from[source[i]]`, 0 where `source` is −1; bits, whatever they mean. */
+export function carry(from: WasmArray, source: Int32Array, to: WasmArray): void {
+  const [atSource] = carve(source.length);
+  words(atSource, source.length).set(source);
+  rust.carry(from.at, from.length, atSource, to.at, to.length);
 }
 
 /** The k positions outside the pattern with the largest |dyᵀ·x|, by row, then column. Throws on NaN. */

@@ -50,7 +50,7 @@ pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize
     }
     stream(x, dy, batch, rows, cols, |row0, col0, tile| {
         let splat = F32x4::splat(threshold);
-        if !tile.iter().flatten().any(|lanes| lanes.abs().any_not_below(splat)) {
+        if tile.iter().flatten().all(|lanes| lanes.abs().not_below(splat) == 0) {
             return;
         }
         for_each(row0, col0, rows, cols, tile, |row, col, gradient| {

@@ -1,7 +1,10 @@
-//! The k entries of largest magnitude, exactly, without sorting: a radix select on the bits of |v|.
+//! The k entries of largest magnitude, exactly, without sorting.
 //!
-//! Positive floats order as their bits do. A histogram of the upper 11 bits finds the bin of the k-th largest magnitude; one pass lists what is in
-//! it or above; two more histograms, of 10 bits each, find the k-th in that list. What limits it: two passes over all values.
+//! A sample guesses a threshold a little too low; one pass lists what reaches it; the rest happens in that list. Positive floats order as their
+//! bits do, so the k-th of the list is found by histograms of the upper 11, the next 10 and the last 10 bits. Should the guess have been too
+//! high, the list is everything: slower, never wrong. What limits it: that one pass over all values, four at a time.
+
+use crate::lanes::F32x4;
 
 /// A value was NaN, which has no magnitude to rank.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,91 +15,122 @@ pub struct NotANumber {
 const MAGNITUDE: u32 = 0x7fff_ffff;
 const INFINITY: u32 = 0x7f80_0000;
 
-/// The bits of |v|.
-#[inline(always)]
-fn magnitude(v: f32) -> u32 {
-    v.to_bits() & MAGNITUDE
-}
-
 /// Indices of the `out.len()` values of largest magnitude, ascending. Equal magnitudes: the lower index wins.
-/// Overwrites `out`, whose length must not exceed `values.len()`. O(n) time; memory for k and one bin of the first histogram.
+/// Overwrites `out`, whose length must not exceed `values.len()`. O(n) time; 8 bytes for each value in the list, most often little more than k.
 pub fn top_k(values: &[f32], out: &mut [u32]) -> Result<(), NotANumber> {
     let k = out.len();
     assert!(k <= values.len());
-    let counts = first_digits(values);
-    if counts[(INFINITY >> 20) as usize..].iter().any(|&c| c > 0)
-        && let Some(index) = values.iter().position(|v| v.is_nan())
-    {
-        return Err(NotANumber { index });
+    let mut likely = Likely::default();
+    likely.fill(values, guess(values, k));
+    if likely.indices.len() < k {
+        likely.fill(values, 0.0);
+    }
+    // A NaN reaches every threshold.
+    if let Some(at) = likely.magnitudes.iter().position(|&bits| bits > INFINITY) {
+        return Err(NotANumber { index: likely.indices[at] as usize });
     }
     if k == 0 {
         return Ok(());
     }
-    let (first, mut wanted) = crossing(&counts, k);
-    let inside = counts[first as usize] as usize;
-    let likely = indices_where(values, k - wanted + inside, |bits| bits >> 20 >= first);
+    let (threshold, mut ties) = kth(&likely.magnitudes, k);
+    let mut slots = out.iter_mut();
+    for (&index, &bits) in likely.indices.iter().zip(&likely.magnitudes) {
+        let tie = bits == threshold && ties > 0;
+        ties -= usize::from(tie);
+        if bits > threshold || tie {
+            *slots.next().expect("k of the list are at or above the threshold") = index;
+        }
+    }
+    Ok(())
+}
 
-    // All the rest happens among these few. Those above the bin of the k-th are in; those inside are told apart by the lower bits.
-    let bits_of = |&i: &u32| magnitude(values[i as usize]);
-    let mut settled = first;
+/// Values that may be among the k: their indices, ascending, and the bits of their magnitudes.
+#[derive(Default)]
+struct Likely {
+    indices: Vec<u32>,
+    magnitudes: Vec<u32>,
+}
+
+impl Likely {
+    /// Lists every value that is NaN or whose magnitude reaches `threshold`.
+    fn fill(&mut self, values: &[f32], threshold: f32) {
+        self.indices.clear();
+        self.magnitudes.clear();
+        let (sixteens, rest) = values.as_chunks::<16>();
+        let splat = F32x4::splat(threshold);
+        for (c, chunk) in sixteens.iter().enumerate() {
+            let (q, _) = chunk.as_chunks::<4>();
+            let reached = |i: usize| F32x4::load(&q[i]).abs().not_below(splat) << (4 * i);
+            let mut mask = reached(0) | reached(1) | reached(2) | reached(3);
+            while mask != 0 {
+                let i = mask.trailing_zeros() as usize;
+                self.push(16 * c + i, chunk[i % 16]);
+                mask &= mask - 1;
+            }
+        }
+        for (i, &v) in rest.iter().enumerate() {
+            if v.is_nan() || v.abs() >= threshold {
+                self.push(16 * sixteens.len() + i, v);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, index: usize, v: f32) {
+        self.indices.push(index as u32);
+        self.magnitudes.push(v.to_bits() & MAGNITUDE);
+    }
+}
+
+/// A magnitude that probably a few more than k values reach, from one in 64 of them; infinity for k = 0, so that NaN is still found.
+fn guess(values: &[f32], k: usize) -> f32 {
+    const RUN: usize = 16;
+    const STRIDE: usize = 64 * RUN;
+    if k == 0 {
+        return f32::INFINITY;
+    }
+    let sample: Vec<u32> = values.chunks(STRIDE).flat_map(|part| &part[..RUN.min(part.len())]).map(|v| v.to_bits() & MAGNITUDE).collect();
+    // Neighbours may be alike, so a run of 16 counts as few independent ones: eight standard deviations of independent ones, and some.
+    let (n, share) = (sample.len() as f64, k as f64 / values.len() as f64);
+    let rank = n * share + 8.0 * (n * share * (1.0 - share)).sqrt() + 16.0;
+    if rank >= n { 0.0 } else { f32::from_bits(kth(&sample, rank as usize).0.min(INFINITY)) }
+}
+
+/// The k-th largest (k ≥ 1) of magnitudes given by their bits, and how many of just that value are among the k.
+fn kth(magnitudes: &[u32], k: usize) -> (u32, usize) {
+    let (mut settled, mut wanted) = crossing(&first_digits(magnitudes), k);
     for shift in [10, 0] {
         let mut counts = [0u32; 1024];
-        for bits in likely.iter().map(bits_of).filter(|bits| bits >> (shift + 10) == settled) {
+        for bits in magnitudes.iter().filter(|&&bits| bits >> (shift + 10) == settled) {
             counts[(bits >> shift & 1023) as usize] += 1;
         }
         let (digit, left) = crossing(&counts, wanted);
         settled = settled << 10 | digit;
         wanted = left;
     }
-    let (threshold, mut ties) = (settled, wanted);
-    let chosen = likely.into_iter().filter(|i| {
-        let bits = bits_of(i);
-        let tie = bits == threshold && ties > 0;
-        ties -= usize::from(tie);
-        bits > threshold || tie
-    });
-    for (slot, index) in out.iter_mut().zip(chosen) {
-        *slot = index;
-    }
-    Ok(())
+    (settled, wanted)
 }
 
 /// How many magnitudes have each value of the upper 11 bits.
-fn first_digits(values: &[f32]) -> [u32; 2048] {
-    // Four tables: consecutive values often share a bin, and a store would wait for the one before it.
+fn first_digits(magnitudes: &[u32]) -> [u32; 2048] {
+    // Four tables: neighbours often share a bin, and a store would wait for the one before it.
     let mut tables = [[0u32; 2048]; 4];
-    let (fours, rest) = values.as_chunks::<4>();
+    let (fours, rest) = magnitudes.as_chunks::<4>();
     for four in fours {
-        for (table, &v) in tables.iter_mut().zip(four) {
-            table[(magnitude(v) >> 20) as usize] += 1;
+        for (table, bits) in tables.iter_mut().zip(four) {
+            table[(bits >> 20) as usize % 2048] += 1;
         }
     }
-    for &v in rest {
-        tables[0][(magnitude(v) >> 20) as usize] += 1;
-    }
     let [mut counts, others @ ..] = tables;
+    for bits in rest {
+        counts[(bits >> 20) as usize % 2048] += 1;
+    }
     for table in &others {
         for (count, other) in counts.iter_mut().zip(table) {
             *count += other;
         }
     }
     counts
-}
-
-/// The indices, ascending, of the `count` values whose magnitude passes. Without a branch per value, which no predictor could learn.
-fn indices_where(values: &[f32], count: usize, passes: impl Fn(u32) -> bool) -> Vec<u32> {
-    const CHUNK: usize = 64;
-    let mut found = Vec::with_capacity(count);
-    for (c, chunk) in values.chunks(CHUNK).enumerate() {
-        let mut here = [0u32; CHUNK];
-        let mut n = 0;
-        for (i, &v) in chunk.iter().enumerate() {
-            here[n % CHUNK] = (c * CHUNK + i) as u32;
-            n += usize::from(passes(magnitude(v)));
-        }
-        found.extend_from_slice(&here[..n]);
-    }
-    found
 }
 
 /// From the top bin down: the bin in which the k-th falls, and how many of the k it must give.

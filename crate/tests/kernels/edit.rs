@@ -1,0 +1,78 @@
+//! Edits of a pattern against plain definitions.
+
+use crate::support::{Random, layer, reference};
+use tfjs_sparse_kernels::kernels::edit;
+use tfjs_sparse_kernels::pattern::CsrPattern;
+
+/// The flat places of a pattern's entries, those of A first in each row.
+fn places(pattern: &CsrPattern) -> Vec<usize> {
+    // θ of its own flat indices, gathered.
+    let theta: Vec<f32> = (0..pattern.rows() * pattern.cols()).map(|i| i as f32).collect();
+    let mut values = vec![0.0; pattern.nnz()];
+    edit::gather(pattern, &theta, &mut values);
+    values.into_iter().map(|v| v as usize).collect()
+}
+
+#[test]
+fn the_largest_weights_are_b_and_the_largest_of_these_a() {
+    let mut random = Random(21);
+    for (rows, cols) in [(1, 1), (4, 2), (7, 13), (30, 20)] {
+        for (forward, backward) in [(0.0, 0.0), (0.1, 0.3), (0.5, 0.5), (0.2, 1.0)] {
+            let theta = random.whole_numbers(rows * cols); // many ties
+            let count = |share: f64| (share * (rows * cols) as f64) as usize;
+            let pattern = edit::largest(&theta, rows, cols, count(forward), count(backward)).expect("no NaN");
+            let b = reference::top_k(&theta, count(backward));
+            let a = reference::top_k(&theta, count(forward));
+            // By row, members of A before the others, each run ascending.
+            let mut expected: Vec<usize> = b.iter().map(|&i| i as usize).collect();
+            expected.sort_by_key(|&i| (i / cols, a.binary_search(&(i as u32)).is_err(), i));
+            assert_eq!(places(&pattern), expected, "{rows}×{cols}");
+        }
+    }
+}
+
+#[test]
+fn a_nan_is_refused() {
+    assert_eq!(edit::largest(&[1.0, f32::NAN], 1, 2, 1, 1).expect_err("NaN").index, 1);
+}
+
+#[test]
+fn slots_follow_their_weights() {
+    let mut random = Random(22);
+    for (rows, cols) in [(1, 5), (6, 9), (20, 40)] {
+        let (old, new) = (layer(&mut random, rows, cols, 40, true), layer(&mut random, rows, cols, 40, true));
+        let mut source = vec![7; new.flat.len()];
+        edit::sources(&old.pattern, &new.pattern, &mut source);
+        for (i, &s) in source.iter().enumerate() {
+            let expected = old.flat.iter().position(|&flat| flat == new.flat[i]).map_or(-1, |p| p as i32);
+            assert_eq!(s, expected);
+        }
+        let slots: Vec<u32> = (1..=old.flat.len() as u32).collect();
+        let mut moved = vec![99; source.len()];
+        edit::carry(&slots, &source, &mut moved);
+        assert!(moved.iter().zip(&source).all(|(&m, &s)| m == if s < 0 { 0 } else { slots[s as usize] }));
+    }
+}
+
+#[test]
+fn an_edit_that_moves_nothing_says_so() {
+    let pattern = |splits: &[u32], columns: &[u32]| CsrPattern::new(4, vec![0, 3], splits.to_vec(), columns.to_vec()).unwrap();
+    let mut source = [0; 3];
+    let old = pattern(&[2], &[0, 3, 1]);
+    assert!(!edit::sources(&old, &pattern(&[2], &[0, 3, 1]), &mut source));
+    assert!(edit::sources(&old, &pattern(&[2], &[0, 2, 1]), &mut source), "another column");
+    assert!(edit::sources(&old, &pattern(&[3], &[0, 1, 3]), &mut source), "the same columns, another A");
+}
+
+#[test]
+fn gather_undoes_scatter_and_scatter_leaves_the_rest() {
+    let mut random = Random(23);
+    let l = layer(&mut random, 9, 11, 50, true);
+    let mut theta = vec![-1.0; 99];
+    let values: Vec<f32> = (0..l.flat.len()).map(|i| i as f32).collect();
+    edit::scatter(&l.pattern, &values, &mut theta);
+    let mut back = vec![0.0; values.len()];
+    edit::gather(&l.pattern, &theta, &mut back);
+    assert_eq!(back, values);
+    assert!((0..99).all(|i| l.flat.contains(&i) || theta[i] == -1.0));
+}
