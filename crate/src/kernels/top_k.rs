@@ -54,31 +54,33 @@ struct Likely {
 impl Likely {
     /// Lists every value that is NaN or whose magnitude reaches `threshold`.
     fn fill(&mut self, values: &[f32], threshold: f32) {
-        self.indices.clear();
-        self.magnitudes.clear();
-        let (sixteens, rest) = values.as_chunks::<16>();
         let splat = F32x4::splat(threshold);
-        for (c, chunk) in sixteens.iter().enumerate() {
-            let (q, _) = chunk.as_chunks::<4>();
-            let reached = |i: usize| F32x4::load(&q[i]).abs().not_below(splat) << (4 * i);
-            let mut mask = reached(0) | reached(1) | reached(2) | reached(3);
-            while mask != 0 {
-                let i = mask.trailing_zeros() as usize;
-                self.push(16 * c + i, chunk[i % 16]);
-                mask &= mask - 1;
-            }
-        }
-        for (i, &v) in rest.iter().enumerate() {
-            if v.is_nan() || v.abs() >= threshold {
-                self.push(16 * sixteens.len() + i, v);
-            }
-        }
-    }
+        let reached = |sixteen: &[f32; 16]| {
+            let (q, _) = sixteen.as_chunks::<4>();
+            let mask = |i: usize| F32x4::load(&q[i]).abs().not_below(splat) << (4 * i);
+            mask(0) | mask(1) | mask(2) | mask(3)
+        };
+        let (sixteens, rest) = values.as_chunks::<16>();
+        let count: u32 = sixteens.iter().map(|chunk| reached(chunk).count_ones()).sum();
 
-    #[inline(always)]
-    fn push(&mut self, index: usize, v: f32) {
-        self.indices.push(index as u32);
-        self.magnitudes.push(v.to_bits() & MAGNITUDE);
+        // Every index is written, and those that stay move the end: a branch per value would be guessed wrong too often. One slot is spare.
+        self.indices.clear();
+        self.indices.resize(count as usize + 1, 0);
+        let mut end = 0;
+        for (c, chunk) in sixteens.iter().enumerate() {
+            let mask = reached(chunk);
+            if mask != 0 {
+                for i in 0..16 {
+                    self.indices[end] = (16 * c + i) as u32;
+                    end += (mask >> i & 1) as usize;
+                }
+            }
+        }
+        self.indices.truncate(end);
+        let tail = rest.iter().enumerate().filter(|(_, v)| v.is_nan() || v.abs() >= threshold);
+        self.indices.extend(tail.map(|(i, _)| (16 * sixteens.len() + i) as u32));
+        self.magnitudes.clear();
+        self.magnitudes.extend(self.indices.iter().map(|&i| values[i as usize].to_bits() & MAGNITUDE));
     }
 }
 
