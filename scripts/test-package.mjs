@@ -1,7 +1,7 @@
 // Packs the package, installs it in an empty folder as a user would, and uses it there: import, train, save, load, the command line.
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,6 +58,13 @@ console.log('imported, trained, saved and loaded; loss', history.loss[0].toFixed
 const run = (file, ...args) =>
   execFileSync(process.execPath, [file, ...args], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
 process.stdout.write(run('use.js'));
+const [, shown] = readFileSync(join(root, 'README.md'), 'utf8').match(/```js\n(.*?)```/s);
+if (shown !== readFileSync(join(root, 'examples/first-model.mjs'), 'utf8'))
+  throw new Error('README.md shows other code than examples/first-model.mjs');
+for (const example of ['first-model.mjs', 'own-loop.mjs']) {
+  copyFileSync(join(root, 'examples', example), join(folder, example));
+  console.log(`examples/${example}: ${run(example).trim().split('\n').join(' | ')}`);
+}
 console.log(`command line: ${run('node_modules/tfjs-sparse/dist/cli/main.js', '--version').trim()}`);
 const without = (() => {
   try {

@@ -3,6 +3,7 @@
 #
 # With rustup and the internet the wasm target comes from rustup. Without it (a Debian machine that reaches only package
 # registries) rustc, cargo and the sources of std come from Debian, and std for wasm32 is compiled once into Debian's sysroot.
+# TFJS_SPARSE_DEBIAN_RUST=1 asks for the second way, here and of build-wasm.mjs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,11 +13,11 @@ sysroot_has_wasm() { [ -n "$(ls "$("$1" --print sysroot)"/lib/rustlib/wasm32-unk
 # The version in Cargo.lock decides: the command line and the crate must be the same release.
 bindgen_version=$(grep -A1 '^name = "wasm-bindgen"$' Cargo.lock | sed -n 's/^version = "\(.*\)"/\1/p')
 
-if command -v rustc >/dev/null && sysroot_has_wasm rustc; then
+if [ -z "${TFJS_SPARSE_DEBIAN_RUST:-}" ] && command -v rustc >/dev/null && sysroot_has_wasm rustc; then
   say "rustc has the wasm32 target"
 elif [ -x /usr/bin/rustc ] && sysroot_has_wasm /usr/bin/rustc; then
   say "Debian's rustc has the wasm32 target"
-elif command -v rustup >/dev/null && timeout 60 rustup target add wasm32-unknown-unknown 2>/dev/null; then
+elif [ -z "${TFJS_SPARSE_DEBIAN_RUST:-}" ] && command -v rustup >/dev/null && timeout 60 rustup target add wasm32-unknown-unknown 2>/dev/null; then
   say "rustup added the wasm32 target"
 else
   say "installing Debian's rustc, cargo, lld and the sources of std"

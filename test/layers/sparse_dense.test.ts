@@ -72,6 +72,22 @@ onEachBackend('layers.dense', () => {
     });
   });
 
+  test('inputDim, batchInputShape, weights and name mean what they mean in tfjs', () => {
+    const byDim = dense({ units: 2, density: 0.5, inputDim: 6, name: 'by_dim' });
+    expect(tfl.sequential({ layers: [byDim] }).inputs[0].shape).toEqual([null, 6]);
+    expect(byDim.getConfig().name).toBe('by_dim');
+    expect(byDim.trainableWeights[0].originalName).toBe('by_dim/values');
+    const byShape = dense({ units: 2, density: 0.5, batchInputShape: [4, 6] });
+    expect(tfl.sequential({ layers: [byShape] }).inputs[0].shape).toEqual([4, 6]);
+    const copy = dense({ units: 2, density: 0.5, inputDim: 6, weights: byDim.getWeights() });
+    tfl.sequential({ layers: [copy] });
+    tf.tidy(() => {
+      const x = tf.ones([1, 6]);
+      expect((copy.apply(x) as tf.Tensor).dataSync()).toEqual((byDim.apply(x) as tf.Tensor).dataSync());
+    });
+    for (const layer of [byDim, byShape, copy]) layer.dispose();
+  });
+
   test('counts what is stored', () => {
     const layer = built({ density: 0.3 });
     // 24 values, 8 biases, 9 row offsets, 24 columns.
