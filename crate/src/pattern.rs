@@ -112,16 +112,25 @@ impl CsrPattern {
         if row_splits.len() != rows {
             return Err(PatternError::Splits { expected: rows, received: row_splits.len() });
         }
+        // The row in whose A a column was seen last, plus one: a set that needs no clearing.
+        let mut in_a = vec![0; cols];
         for row in 0..rows {
             let (start, split, end) = (row_offsets[row], row_splits[row], row_offsets[row + 1]);
             if !(start <= split && split <= end && end as usize <= col_indices.len()) {
                 return Err(PatternError::Offsets { row });
             }
             let (a, rest) = col_indices[start as usize..end as usize].split_at((split - start) as usize);
-            if let Some(&received) = a.iter().chain(rest).find(|&&c| c as usize >= cols) {
-                return Err(PatternError::Column { row, cols, received });
+            for run in [a, rest] {
+                if !run.is_sorted_by(|l, r| l < r) {
+                    return Err(PatternError::Order { row });
+                }
+                // Of an ascending run the last is the largest.
+                if let Some(&received) = run.last().filter(|&&c| c as usize >= cols) {
+                    return Err(PatternError::Column { row, cols, received });
+                }
             }
-            if !a.is_sorted_by(|l, r| l < r) || !rest.is_sorted_by(|l, r| l < r) || meet(a, rest) {
+            a.iter().for_each(|&c| in_a[c as usize] = row + 1);
+            if rest.iter().any(|&c| in_a[c as usize] == row + 1) {
                 return Err(PatternError::Order { row });
             }
         }
@@ -217,15 +226,6 @@ impl Index for u32 {
             Indices::U16(_) => unreachable!("asked for 32 bits of a narrow pattern"),
         }
     }
-}
-
-/// Whether two ascending runs share an element.
-fn meet(a: &[u32], b: &[u32]) -> bool {
-    let mut b = b.iter().peekable();
-    a.iter().any(|x| {
-        while b.next_if(|y| *y < x).is_some() {}
-        b.peek() == Some(&x)
-    })
 }
 
 /// A counting sort by column, A before B∖A in each column, rows ascending in each run.

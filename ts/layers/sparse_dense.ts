@@ -84,15 +84,7 @@ export class SparseDense extends layers.Layer {
       args.backwardDensity == null ? undefined : checkNumber('layers.dense backwardDensity', args.backwardDensity, this.density, 1);
     this.alpha = checkNumber('layers.dense alpha', args.alpha ?? 1, 1, Infinity);
     this.seed = checkCount('layers.dense seed', args.seed ?? Math.floor(Math.random() * 2 ** 31), 0);
-    const { activation, useBias, kernelInitializer, biasInitializer, kernelRegularizer, biasRegularizer } = args;
-    const { activityRegularizer, kernelConstraint, biasConstraint } = args;
-    const common = { activation, useBias, kernelInitializer, biasInitializer, kernelRegularizer, biasRegularizer };
-    this.#options = layers.dense({
-      units: this.units,
-      ...Object.fromEntries(
-        Object.entries({ ...common, activityRegularizer, kernelConstraint, biasConstraint }).filter(([, value]) => value !== undefined),
-      ),
-    }) as unknown as DenseOptions;
+    this.#options = layers.dense({ ...args, name: `${this.name}_options` }) as unknown as DenseOptions;
     const constraint = this.#options.kernelConstraint?.getClassName();
     if (constraint && constraint !== 'NonNeg') {
       throw new OptionError('layers.dense kernelConstraint', "'nonNeg' (others need whole columns of a dense kernel)", constraint);
@@ -264,7 +256,7 @@ export class SparseDense extends layers.Layer {
   }
 }
 
-/** 2^30 weights fill the 4 GB that wasm can address. */
+/** Half of the 4 GB that wasm can address. */
 const MAX_STORED = 2 ** 29;
 
 function oneShape(shape: Shape | Shape[]): Shape {

@@ -16,26 +16,31 @@ pub fn largest(theta: &[f32], rows: usize, cols: usize, forward_nnz: usize, nnz:
     let mut members = vec![0u32; forward_nnz];
     top_k::top_k(&values, &mut members)?;
 
-    // Both lists ascend, so each row is a stretch of `flat`. In it the members of A go to the front.
-    let mut row_offsets = Vec::with_capacity(rows + 1);
-    let mut row_splits = Vec::with_capacity(rows);
-    let mut col_indices = Vec::with_capacity(nnz);
-    let mut members = members.into_iter().map(|m| m as usize).peekable();
-    let mut rest = Vec::new();
-    let mut next = 0;
-    row_offsets.push(0);
+    // Both lists ascend, so each row is a stretch of `flat`. In it the members of A go to the front. Which entry is a member no predictor could
+    // learn: each is written to both runs, and moves the end of one.
+    let mut row_offsets = vec![0; rows + 1];
+    let mut row_splits = vec![0; rows];
+    let mut col_indices = vec![0u32; nnz + 1];
+    let mut rest = vec![0u32; cols + 1];
+    let (mut next, mut member, mut end) = (0, 0, 0);
     for row in 0..rows {
         let first = row * cols;
+        let mut others = 0;
         while next < nnz && (flat[next] as usize) < first + cols {
             let column = (flat[next] as usize - first) as u32;
-            let target = if members.next_if_eq(&next).is_some() { &mut col_indices } else { &mut rest };
-            target.push(column);
+            let inside = members.get(member).is_some_and(|&m| m as usize == next);
+            (col_indices[end], rest[others]) = (column, column);
+            end += usize::from(inside);
+            member += usize::from(inside);
+            others += usize::from(!inside);
             next += 1;
         }
-        row_splits.push(col_indices.len() as u32);
-        col_indices.append(&mut rest);
-        row_offsets.push(col_indices.len() as u32);
+        row_splits[row] = end as u32;
+        col_indices[end..end + others].copy_from_slice(&rest[..others]);
+        end += others;
+        row_offsets[row + 1] = end as u32;
     }
+    col_indices.truncate(nnz);
     Ok(CsrPattern::new(cols, row_offsets, row_splits, col_indices).expect("columns ascend in each run"))
 }
 

@@ -33,13 +33,16 @@ pub fn top_k(values: &[f32], out: &mut [u32]) -> Result<(), NotANumber> {
         return Ok(());
     }
     let (threshold, mut ties) = kth(&likely.magnitudes, k);
-    let mut slots = out.iter_mut();
+    let mut end = 0;
     for (&index, &bits) in likely.indices.iter().zip(&likely.magnitudes) {
-        let tie = bits == threshold && ties > 0;
-        ties -= usize::from(tie);
-        if bits > threshold || tie {
-            *slots.next().expect("k of the list are at or above the threshold") = index;
+        if end == k {
+            break;
         }
+        // Written in any case; only what belongs there moves the end. See `Likely::fill`.
+        let tie = (bits == threshold) & (ties > 0);
+        out[end] = index;
+        end += usize::from((bits > threshold) | tie);
+        ties -= usize::from(tie);
     }
     Ok(())
 }
