@@ -21,7 +21,7 @@ export function report(model: LayersModel, { options, history }: RunState): stri
     '',
     table([['layer', 'density', 'weights', 'training bytes', 'dense twin'], ...rows]),
     '',
-    `Test accuracy ${percent(last?.testAccuracy ?? Number.NaN, 2)} after ${history.length} epochs (seed ${options.seed})`,
+    `Test accuracy ${percent(last?.testAccuracy ?? Number.NaN, 2)} after ${history.length} epoch${history.length === 1 ? '' : 's'} (seed ${options.seed})`,
     `Time per step ${(steps[steps.length >> 1] ?? Number.NaN).toFixed(2)} ms (median of epochs, batch ${options.batch}, backend ${options.backend})`,
     'Training bytes: weights, gradients, moments, patterns, and the whole vector that Top-KAST keeps.',
   ].join('\n');
