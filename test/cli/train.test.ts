@@ -134,6 +134,17 @@ describe('what the user can mend ends with status 2 and one line', () => {
     expect(status).toBe(2);
   });
 
+  test('a saved option that cannot be', async () => {
+    await train('--epochs', '1', '--out', 'spoilt');
+    const file = join(home, 'spoilt', 'model', 'run.json');
+    const state = JSON.parse(await readFile(file, 'utf8'));
+    state.options.backend = '../elsewhere';
+    await writeFile(file, JSON.stringify(state));
+    const { status, err } = await run(['train', '--resume', 'spoilt', '--epochs', '2']);
+    expect(err).toContain('saved option backend: expected wasm or cpu, received "../elsewhere"');
+    expect(status).toBe(2);
+  });
+
   test('a run whose weights are cut short', async () => {
     await train('--epochs', '1', '--out', 'cut');
     const file = join(home, 'cut', 'model', 'weights.bin');

@@ -250,6 +250,17 @@ describe('under model.fit', () => {
     expect(layer.decay).toEqual({ forward: 0, rest: 0 });
   });
 
+  test('others get their turn while it trains', async () => {
+    await tf.setBackend('cpu');
+    const model = tfl.sequential({ layers: [dense({ units: 20, density: 0.1, backwardDensity: 0.2, inputShape: [30] })] });
+    model.compile({ optimizer: sgd(0.01), loss: 'meanSquaredError' });
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    await model.fit(tf.ones([400, 30]), tf.ones([400, 20]), { epochs: 2, batchSize: 1, verbose: 0, callbacks: [topKast()] });
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(3);
+  });
+
   test('the same seeds give the same bits', async () => {
     const run = async () => {
       const model = tfl.sequential({

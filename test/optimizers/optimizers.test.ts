@@ -46,6 +46,20 @@ onEachBackend('optimizers', () => {
     tf.dispose([whole, parts]);
   });
 
+  test.each(pairs)('%s that was restored and saved again has lost nothing', async (_, ours) => {
+    const w = variable(START);
+    const [a, b] = [ours(), ours()];
+    descend(a, w, 5);
+    const saved = await a.getWeights();
+    await b.setWeights(saved);
+    const again = await b.getWeights();
+    expect(again.map(({ name, tensor }) => [name, tensor.dtype, ...tensor.dataSync()])).toEqual(
+      saved.map(({ name, tensor }) => [name, tensor.dtype, ...tensor.dataSync()]),
+    );
+    for (const optimizer of [a, b]) optimizer.dispose();
+    w.dispose();
+  });
+
   test.each(pairs)('%s comes back from its config', (_, ours) => {
     const optimizer = ours();
     const Class = optimizer.constructor as unknown as typeof optimizer.constructor & {

@@ -74,3 +74,37 @@ export function checkTogether(options: TrainOptions): void {
     throw new OptionError('--densities', `${layers.length + 1} numbers, one for each layer`, densities);
   }
 }
+
+/** The options of a saved run, each checked again: the file may be anything. Throws an OptionError that names the first bad one. */
+export function checkSaved(saved: Partial<Record<keyof TrainOptions, unknown>>): TrainOptions {
+  const isShare = (value: unknown): boolean => typeof value === 'number' && value > 0 && value <= 1;
+  const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1;
+  const isOneOf = (...names: string[]) => [(value: unknown) => names.includes(value as string), names.join(' or ')] as const;
+  const listOf = (each: (value: unknown) => boolean) => (value: unknown) => Array.isArray(value) && value.every(each);
+  const optional = (check: (value: unknown) => boolean) => (value: unknown) => value === undefined || check(value);
+  const isText = (value: unknown) => typeof value === 'string';
+  const isRate = (value: unknown) => typeof value === 'number' && value >= 0;
+  const rules: Record<Exclude<keyof TrainOptions, 'out' | 'resume'>, readonly [(value: unknown) => boolean, string]> = {
+    data: [optional(isText), 'a folder'],
+    layers: [listOf(isCount), 'widths'],
+    density: [isShare, 'a density in (0, 1]'],
+    backwardDensity: [isShare, 'a density in (0, 1]'],
+    distribution: isOneOf('erk', 'uniform'),
+    densities: [optional(listOf(isShare)), 'densities in (0, 1]'],
+    method: isOneOf('top-kast', 'static'),
+    every: [isCount, 'a whole number >= 1'],
+    regularization: [isRate, 'a number >= 0'],
+    dense: [(value) => typeof value === 'boolean', 'true or false'],
+    optimizer: isOneOf('adam', 'momentum', 'sgd'),
+    learningRate: [optional(isRate), 'a number >= 0'],
+    batch: [isCount, 'a whole number >= 1'],
+    epochs: [isCount, 'a whole number >= 1'],
+    seed: [(value) => value === 0 || isCount(value), 'a whole number >= 0'],
+    backend: isOneOf('wasm', 'cpu'),
+  };
+  for (const [name, [check, expected]] of Object.entries(rules)) {
+    const value = saved[name as keyof TrainOptions];
+    if (!check(value)) throw new OptionError(`saved option ${name}`, expected, value);
+  }
+  return saved as TrainOptions;
+}

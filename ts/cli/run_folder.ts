@@ -8,7 +8,7 @@ import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers';
 import { FileError } from '../errors.js';
 import { writeFileWhole, writeFolder } from '../files/atomic.js';
 import { modelFiles } from '../files/model_files.js';
-import type { TrainOptions } from './options.js';
+import { checkSaved, type TrainOptions } from './options.js';
 
 export interface EpochRecord {
   epoch: number;
@@ -89,9 +89,22 @@ function parseState(file: string, text: string): RunState {
   } catch (cause) {
     throw new FileError(`${file}: expected JSON, received ${(cause as Error).message}`, { cause });
   }
-  const numbers = [state?.epoch, state?.batch, state?.lossSum, state?.milliseconds];
-  if (state?.format !== FORMAT || !state.options || !Array.isArray(state.history) || !numbers.every((n) => Number.isFinite(n) && n >= 0)) {
+  const numbers = (record: object, ...names: string[]) => names.every((name) => Number.isFinite((record as Record<string, unknown>)[name]));
+  const isRecord = (record: unknown) =>
+    typeof record === 'object' && record !== null && numbers(record, 'epoch', 'loss', 'testAccuracy', 'msPerStep');
+  const whole = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0;
+  if (
+    state?.format !== FORMAT ||
+    typeof state.options !== 'object' ||
+    !(Array.isArray(state.history) && state.history.every(isRecord)) ||
+    !(whole(state.epoch) && whole(state.batch) && numbers(state, 'lossSum', 'milliseconds'))
+  ) {
     throw new FileError(`${file}: expected the state of a run (${FORMAT})`);
+  }
+  try {
+    checkSaved(state.options);
+  } catch (cause) {
+    throw new FileError(`${file}: ${(cause as Error).message}`, { cause });
   }
   return state;
 }

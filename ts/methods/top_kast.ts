@@ -1,6 +1,6 @@
 // Top-KAST: always sparse training (Jayakumar et al. 2021, https://arxiv.org/abs/2106.03517).
 
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import { Callback, type LayersModel } from '@tensorflow/tfjs-layers';
 import { checkCount, checkNumber, OptionError } from '../errors.js';
 import { gather, largest } from '../ops/whole_layer.js';
@@ -15,6 +15,9 @@ export interface TopKastArgs {
   /** Apply the penalty to the weights after the step, scaled by the learning rate, instead of to the gradient. Default false. */
   decoupled?: boolean;
 }
+
+/** As tfjs's `yieldEvery: 'auto'` aims at: about one frame. */
+const YIELD_MS = 16;
 
 /**
  * Trains every layer of a model that has a `backwardDensity`. The forward pass uses the largest weights A; gradients reach the larger set B;
@@ -38,6 +41,7 @@ export class TopKast extends Callback {
   readonly decoupled: boolean;
   #layers: SparseLayer[] = [];
   #optimizer: tf.Optimizer | undefined;
+  #yielded = 0;
 
   constructor({ every = 1, regularization = 1e-4, decoupled = false }: TopKastArgs = {}) {
     super();
@@ -102,6 +106,11 @@ export class TopKast extends Callback {
 
   override async onBatchEnd(): Promise<void> {
     await this.step();
+    // With a callback of this kind in the list, tfjs itself no longer yields to the page.
+    if (tf.util.now() - this.#yielded > YIELD_MS) {
+      await tf.nextFrame();
+      this.#yielded = tf.util.now();
+    }
   }
 
   override async onTrainEnd(): Promise<void> {

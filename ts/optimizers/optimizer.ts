@@ -16,8 +16,11 @@ interface NamedTensor {
   tensor: tf.Tensor;
 }
 
-/** A saved slot array, waiting for the first step to say which variable it belongs to. */
-type Saved = Map<string, Float32Array | Int32Array>;
+/** The saved slots of one variable, waiting for the first step to say which it is. */
+interface Saved {
+  name: string;
+  arrays: Map<string, Float32Array | Int32Array>;
+}
 
 /**
  * Updates every variable of a model, sparse or not, by one kernel call each. State lives in wasm memory, 4 bytes per number, freed by
@@ -63,7 +66,7 @@ export abstract class SlotOptimizer extends tf.Optimizer {
 
   #restore(name: string, slots: Slots, saved: Saved): void {
     for (const [slot, array] of Object.entries(slots)) {
-      const values = saved.get(slot);
+      const values = saved.arrays.get(slot);
       if (values?.length !== array.length)
         throw new ShapeError(`saved optimizer state ${name}/${slot}`, [array.length], [values?.length ?? 0]);
       if (this.counters.includes(slot)) array.words.set(values);
@@ -90,17 +93,24 @@ export abstract class SlotOptimizer extends tf.Optimizer {
   override async getWeights(): Promise<NamedTensor[]> {
     tf.dispose(this.#exported);
     const iterations = await this.saveIterations();
+    // What was restored and has not been claimed by a step yet is part of the state as well.
+    const held = [
+      ...[...this.#slots].map(([name, arrays]) => ({ name, numbers: (slot: string) => this.#numbers(slot, arrays[slot]) })),
+      ...this.#saved.filter(Boolean).map(({ name, arrays }) => ({ name, numbers: (slot: string) => arrays.get(slot) as Float32Array })),
+    ];
     const slots = this.slotNames.flatMap((slot) =>
-      [...this.#slots].map(([name, arrays]) => ({
+      held.map(({ name, numbers }) => ({
         name: `${name}/${slot}`,
-        tensor: this.counters.includes(slot)
-          ? tf.tensor1d(new Int32Array(arrays[slot].words), 'int32')
-          : tf.tensor1d(arrays[slot].floats.slice(), 'float32'),
+        tensor: tf.tensor1d(numbers(slot), this.counters.includes(slot) ? 'int32' : 'float32'),
       })),
     );
     const all = [iterations, ...slots];
     this.#exported = all.map(({ tensor }) => tf.keep(tensor));
     return all;
+  }
+
+  #numbers(slot: string, array: WasmArray): Float32Array | Int32Array {
+    return this.counters.includes(slot) ? new Int32Array(array.words) : array.floats.slice();
   }
 
   override async setWeights(weights: NamedTensor[]): Promise<void> {
@@ -111,10 +121,10 @@ export abstract class SlotOptimizer extends tf.Optimizer {
     }
     this.#free();
     // Names may differ in the process that loads: variables are told apart by their order, as tfjs does.
-    this.#saved = Array.from({ length: variables }, () => new Map());
+    this.#saved = slots.slice(0, variables).map(({ name }) => ({ name: name.slice(0, name.lastIndexOf('/')), arrays: new Map() }));
     slots.forEach(({ tensor }, i) => {
       const values = tensor.dataSync().slice() as Float32Array | Int32Array;
-      this.#saved[i % variables].set(this.slotNames[Math.floor(i / variables)], values);
+      this.#saved[i % variables].arrays.set(this.slotNames[Math.floor(i / variables)], values);
     });
   }
 
