@@ -26,9 +26,12 @@ static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 // SAFETY: every call goes to `System` unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE_BYTES.fetch_add(layout.size(), Relaxed);
         // SAFETY: the caller's contract is System's.
-        unsafe { System.alloc(layout) }
+        let at = unsafe { System.alloc(layout) };
+        if !at.is_null() {
+            LIVE_BYTES.fetch_add(layout.size(), Relaxed);
+        }
+        at
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
@@ -96,6 +99,13 @@ struct Scratch {
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Takes the scratch away while it is used: a trap, which does not unwind, then loses it and leaves nothing borrowed.
+fn with_scratch(run: impl FnOnce(&mut Scratch)) {
+    let mut scratch = SCRATCH.take();
+    run(&mut scratch);
+    SCRATCH.set(scratch);
 }
 
 fn sized(rows: &mut Vec<Row>, length: usize) -> &mut [Row] {
@@ -196,7 +206,7 @@ pub fn forward(pattern: &Pattern, batch: usize, x: usize, values: usize, bias: u
         let bias = (bias != 0).then(|| slice(bias, rows));
         (slice(x, batch * cols), slice(values, pattern.nnz()), bias, slice_mut(y, batch * rows))
     };
-    SCRATCH.with_borrow_mut(|scratch| {
+    with_scratch(|scratch| {
         let x_panels = sized(&mut scratch.x, panels * cols);
         let y_panels = sized(&mut scratch.y, panels * rows);
         pack::pack(x, x_panels, batch, cols);
@@ -228,7 +238,7 @@ pub fn backward(
     // SAFETY: the caller owns these addresses.
     let (x, values, dy, d_values) =
         unsafe { (slice(x, batch * cols), slice(values, pattern.nnz()), slice(dy, batch * rows), slice_mut(d_values, pattern.nnz())) };
-    SCRATCH.with_borrow_mut(|scratch| {
+    with_scratch(|scratch| {
         let x_panels = sized(&mut scratch.x, panels * cols);
         let dy_panels = sized(&mut scratch.y, panels * rows);
         pack::pack(x, x_panels, batch, cols);
@@ -328,7 +338,7 @@ pub fn adam(
     epsilon: f32,
 ) {
     let constants = Adam { learning_rate, beta1, beta2, epsilon };
-    SCRATCH.with_borrow_mut(|scratch| {
+    with_scratch(|scratch| {
         // SAFETY: the caller owns these addresses.
         let (values, gradients, m, v, steps) =
             unsafe { (slice_mut(values, n), slice(gradients, n), slice_mut(m, n), slice_mut(v, n), slice_mut(steps, n)) };

@@ -53,9 +53,18 @@ async function nextFree(stem: string): Promise<string> {
 async function checkWritable(folder: string): Promise<void> {
   const parent = dirname(resolve(folder));
   try {
-    const made = await mkdir(parent, { recursive: true });
-    await rm(await mkdtemp(join(parent, '.probe-')), { recursive: true });
-    if (made) await rm(made, { recursive: true });
+    const madeParent = await mkdir(parent, { recursive: true });
+    // Not recursive: on a file system that takes no folders, such as /proc, Node would try for ever.
+    const made = await mkdir(folder).then(
+      () => folder,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+        return undefined;
+      },
+    );
+    await rm(await mkdtemp(join(folder, '.probe-')), { recursive: true });
+    const created = madeParent ?? made;
+    if (created) await rm(created, { recursive: true });
   } catch (cause) {
     throw new FileError(`${folder}: cannot be written (${(cause as NodeJS.ErrnoException).code})`, { cause });
   }

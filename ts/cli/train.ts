@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { FileError } from '../errors.js';
+import { FileError, OptionError } from '../errors.js';
 import { type TopKast, topKast } from '../methods/top_kast.js';
 import { batchOf, epochOrder } from './batches.js';
 import { type Dataset, readDataset, type Split } from './idx.js';
@@ -115,6 +115,7 @@ async function runEpoch(
       const { x, y } = batchOf(train, order.subarray(state.batch * size, (state.batch + 1) * size), features, classes);
       const loss = (await model.trainOnBatch(x, y)) as number;
       tf.dispose([x, y]);
+      if (!Number.isFinite(loss)) throw new OptionError('loss', 'a number (has it diverged? try a smaller --learning-rate)', loss);
       await method?.step();
       state.batch++;
       state.lossSum += loss;

@@ -13,10 +13,10 @@ export interface Initializer {
 }
 
 /** The same initializer with a seed, where it takes one and has none of its own. */
-export function seeded(initializer: Initializer, seed: number): Initializer {
+export function seeded<T extends Initializer>(initializer: T, seed: number): T {
   const config = initializer.getConfig();
   if (!('seed' in config) || config.seed != null) return initializer;
-  const Same = initializer.constructor as new (config: object) => Initializer;
+  const Same = initializer.constructor as new (config: object) => T;
   return new Same({ ...config, seed });
 }
 

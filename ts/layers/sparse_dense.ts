@@ -33,7 +33,7 @@ interface DenseOptions {
   useBias: boolean;
   activation: { apply(x: tf.Tensor): tf.Tensor; getClassName(): string };
   kernelInitializer: Initializer;
-  biasInitializer: ReturnType<typeof initializers.zeros>;
+  biasInitializer: Initializer & ReturnType<typeof initializers.zeros>;
   kernelRegularizer: ReturnType<typeof regularizers.l2>;
   biasRegularizer: ReturnType<typeof regularizers.l2>;
   activityRegularizer: ReturnType<typeof regularizers.l2>;
@@ -108,7 +108,15 @@ export class SparseDense extends layers.Layer {
     const initial = ready(() => this.#initialise());
     this.#values = this.addWeight('values', [nnz], 'float32', initial, kernelRegularizer, true, kernelConstraint ?? undefined);
     if (useBias) {
-      this.#bias = this.addWeight('bias', [this.units], 'float32', biasInitializer, biasRegularizer, true, biasConstraint);
+      this.#bias = this.addWeight(
+        'bias',
+        [this.units],
+        'float32',
+        seeded(biasInitializer, this.seed),
+        biasRegularizer,
+        true,
+        biasConstraint,
+      );
     }
     this.#stored = [
       this.#part('rowOffsets', this.units + 1, (pattern) => pattern.rowOffsets),
@@ -121,6 +129,8 @@ export class SparseDense extends layers.Layer {
           shape: [size],
           dtype: 'float32',
           get: () => this.theta.floats.slice(),
+          // Its entries of B are the values, which every step replaces.
+          version: () => this.values.dataId,
           set: (theta) => this.#wholeVector().floats.set(theta),
         }),
       );
@@ -167,6 +177,7 @@ export class SparseDense extends layers.Layer {
       shape: [length],
       dtype: 'int32',
       get: () => new Int32Array(of(this.pattern)),
+      version: () => this.pattern,
       set: (numbers) => {
         this.#written[name] = new Uint32Array(numbers);
         this.#assemble();
@@ -256,8 +267,8 @@ export class SparseDense extends layers.Layer {
   }
 }
 
-/** Half of the 4 GB that wasm can address. */
-const MAX_STORED = 2 ** 29;
+/** One block of wasm memory is less than 2 GB. */
+const MAX_STORED = 2 ** 29 - 1024;
 
 function oneShape(shape: Shape | Shape[]): Shape {
   return (Array.isArray(shape[0]) ? shape[0] : shape) as Shape;

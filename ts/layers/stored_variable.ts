@@ -7,6 +7,8 @@ import { ShapeError } from '../errors.js';
 export interface Store {
   shape: number[];
   dtype: 'int32' | 'float32';
+  /** Another value whenever the numbers are other ones. */
+  version(): unknown;
   /** The numbers as they are now; a fresh array. */
   get(): Int32Array | Float32Array;
   /** Takes over numbers of the same shape, as when a model is loaded. */
@@ -19,6 +21,7 @@ export interface Store {
  */
 export class StoredVariable extends LayerVariable {
   #tensor: tf.Tensor | undefined;
+  #version: unknown;
 
   constructor(
     name: string,
@@ -33,6 +36,9 @@ export class StoredVariable extends LayerVariable {
 
   override read(): tf.Tensor {
     this.assertAlive();
+    const version = this.store.version();
+    if (version !== this.#version) this.changed();
+    this.#version = version;
     this.#tensor ??= tf.keep(tf.tensor(this.store.get(), this.store.shape, this.store.dtype));
     return this.#tensor;
   }

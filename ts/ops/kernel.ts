@@ -81,7 +81,8 @@ function register<B>(name: string, backendName: string, bridge: Bridge<B>): void
       for (const [key, info] of Object.entries(inputs)) {
         if (info) operands[key] = { values: bridge.read(backend as B, info), shape: info.shape };
       }
-      const run = kernels.get(name) as Run<unknown>;
+      // The caller's own: a second copy of this package has other wasm memory, where the caller's addresses would mean something else.
+      const { run } = attrs as unknown as { run: Run<unknown> };
       const write = ({ shape, values, owned = false }: Result): tf.TensorInfo =>
         values instanceof Float32Array
           ? bridge.write(backend as B, shape, 'float32', values, owned)
@@ -105,5 +106,6 @@ export function runKernel<T extends tf.Tensor | tf.Tensor[]>(name: string, input
     }
   }
   // Attributes are handed through as they are; tfjs's type for them allows plain data only.
-  return tf.engine().runKernel(name, inputs, attrs as tf.NamedAttrMap) as T;
+  const run = kernels.get(name);
+  return tf.engine().runKernel(name, inputs, { ...attrs, run } as unknown as tf.NamedAttrMap) as T;
 }

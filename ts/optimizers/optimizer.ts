@@ -47,7 +47,9 @@ export abstract class SlotOptimizer extends tf.Optimizer {
     named.forEach(({ name, tensor }, i) => {
       const variable = tf.engine().registeredVariables[name];
       const slots = this.#slotsOf(name, variable.size, i);
-      if (tensor != null) tf.tidy(() => variable.assign(this.update(variable, tensor, slots)));
+      if (tensor == null) return;
+      if (!tf.util.arraysEqual(tensor.shape, variable.shape)) throw new ShapeError(`gradient of ${name}`, variable.shape, tensor.shape);
+      tf.tidy(() => variable.assign(this.update(variable, tensor, slots)));
     });
     this.incrementIterations();
   }
@@ -60,6 +62,10 @@ export abstract class SlotOptimizer extends tf.Optimizer {
       slots = Object.fromEntries(this.slotNames.map((slot) => [slot, new WasmArray(size)]));
       this.#slots.set(name, slots);
       if (saved) this.#restore(name, slots, saved);
+    }
+    // The kernels take lengths on trust. A name may have been given to another variable since.
+    for (const [slot, array] of Object.entries(slots)) {
+      if (array.length !== size) throw new ShapeError(`optimizer state ${name}/${slot}`, [size], [array.length]);
     }
     return slots;
   }

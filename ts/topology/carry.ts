@@ -35,11 +35,24 @@ export async function carrySlots(optimizer: tf.Optimizer, name: string, source: 
   const [iterations, ...rest] = slots;
   iterations.tensor.dispose(); // made for this call; the others are the live variables
   const fresh = (optimizer as { initialAccumulatorValue?: number }).initialAccumulatorValue ?? 0;
-  for (const slot of rest) {
-    if (slot.name.slice(0, slot.name.lastIndexOf('/')) !== name) continue;
+  for (const slot of slotsOf(rest, name, optimizer)) {
     const old = slot.tensor.dataSync();
     const moved = new Float32Array(source.length).fill(fresh);
     for (let i = 0; i < source.length; i++) if (source[i] >= 0) moved[i] = old[source[i]];
     tf.tidy(() => (slot.tensor as tf.Variable).assign(tf.tensor1d(moved)));
   }
+}
+
+/** tfjs names slots after their variable. A loaded model's variables may have got a number at the end, which saved slots do not have. */
+function slotsOf<T extends { name: string }>(slots: T[], name: string, optimizer: tf.Optimizer): T[] {
+  const named = (variable: string) => slots.filter((slot) => slot.name.slice(0, slot.name.lastIndexOf('/')) === variable);
+  const found = [name, name.replace(/_\d+$/, '')].map(named).find((matches) => matches.length > 0) ?? [];
+  if (found.length === 0 && slots.length > 0) {
+    throw new OptionError(
+      `slots of ${optimizer.getClassName()}`,
+      `some for ${name}`,
+      slots.map((slot) => slot.name),
+    );
+  }
+  return found;
 }

@@ -35,10 +35,13 @@ export function doubles(at: number, length: number): Float64Array {
   return new Float64Array(loaded().memory.buffer, at, length);
 }
 
+const MAX_BLOCK = 2 ** 31 - 4096;
+
 function allocated(bytes: number): number {
   loaded();
-  const at = allocate(bytes) >>> 0; // addresses above 2 GB come back negative
-  if (at === 0) throw new RangeError(`tfjs-sparse: no room for ${bytes} more bytes in wasm memory (it ends at 4 GB)`);
+  // Rust refuses blocks from 2 GB up, and a count beyond 32 bits would wrap around to a small one.
+  const at = bytes > MAX_BLOCK ? 0 : allocate(bytes) >>> 0; // addresses above 2 GB come back negative
+  if (at === 0) throw new RangeError(`tfjs-sparse: no room for ${bytes} more bytes in wasm memory (4 GB in all, 2 GB in one piece)`);
   return at;
 }
 
