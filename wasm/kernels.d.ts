@@ -16,12 +16,55 @@ export class Pattern {
      */
     colIndices32(): Uint32Array | undefined;
     /**
+     * See [`random::free_positions`].
+     */
+    freePositions(k: number, key: number): Uint32Array;
+    /**
      * Top-KAST's pattern of a whole layer at `theta [rows·cols]`. See [`edit::largest`].
      */
     static largest(theta: number, rows: number, cols: number, forward_nnz: number, nnz: number): Pattern;
     constructor(cols: number, row_offsets: Uint32Array | number[], row_splits: Uint32Array | number[], col_indices: Uint32Array | number[]);
+    /**
+     * This pattern without the entries at `dropped` and with those at the flat indices `grown`. See [`edit::replace`].
+     */
+    replace(dropped: Uint32Array | number[], grown: Uint32Array | number[]): Pattern;
     rowOffsets(): Uint32Array;
     rowSplits(): Uint32Array;
+}
+
+/**
+ * See [`seeded::Seeded`].
+ */
+export class Seeded {
+    free(): void;
+    [Symbol.dispose](): void;
+    cursor(): Uint32Array;
+    /**
+     * The sets of a layer at its start. See [`seeded::Seeded::largest`].
+     */
+    first(forward_nnz: number, nnz: number): Pattern;
+    frozenIndices(): Uint32Array;
+    frozenValues(): Float32Array;
+    /**
+     * The arguments after `cols` as for [`draw()`].
+     */
+    constructor(rows: number, cols: number, key: number, spread: number, first: number, second: number, alpha: number, max_frozen: number);
+    /**
+     * The sets after B was trained, which has its `values` at that address.
+     */
+    next(b: Pattern, values: number, forward_nnz: number): Pattern;
+    /**
+     * `cursor` is empty or (bits of the magnitude, index).
+     */
+    restore(indices: Uint32Array | number[], values: Float32Array | number[], cursor: Uint32Array | number[]): void;
+    /**
+     * The values of the sets found last, in the order of their pattern; once.
+     */
+    takeValues(): Float32Array;
+    /**
+     * The whole vector to `theta [rows·cols]`, for those who want to look at it. See [`seeded::Seeded::whole`].
+     */
+    whole(b: Pattern, values: number, theta: number): void;
 }
 
 /**
@@ -46,6 +89,12 @@ export function backward(pattern: Pattern, batch: number, x: number, values: num
 export function carry(from: number, from_length: number, source: number, to: number, length: number): void;
 
 /**
+ * Overwrites the flat indices at `values [n]` with their initial values. `spread` is 0 for uniform in [first, second), 1 for normal and 2 for
+ * truncated normal with mean `first` and deviation `second`. See [`Source::value`].
+ */
+export function draw(values: number, n: number, key: number, spread: number, first: number, second: number, alpha: number): void;
+
+/**
  * `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
  */
 export function forward(pattern: Pattern, batch: number, x: number, values: number, bias: number, y: number, relu: boolean): void;
@@ -64,12 +113,17 @@ export function gradientReduce(pattern: Pattern, batch: number, x: number, dy: n
  * Writes the best candidates for growth to `rows`, `cols` and `gradients` (each `[k]`) and returns how many there are.
  * See [`gradient::top_k`].
  */
-export function gradientTopK(pattern: Pattern, batch: number, x: number, dy: number, k: number, rows: number, cols: number, gradients: number): number;
+export function gradientTopK(pattern: Pattern, batch: number, x: number, dy: number, k: number, floor: number, rows: number, cols: number, gradients: number): number;
 
 /**
  * Bytes that are allocated in this module's memory now.
  */
 export function liveBytes(): number;
+
+/**
+ * The positions of the `k` lowest of `n` scores. See [`edit::lowest`].
+ */
+export function lowest(scores: number, n: number, k: number): Uint32Array;
 
 /**
  * See [`optimizer::momentum`].
@@ -112,6 +166,11 @@ export function sgd(values: number, gradients: number, n: number, learning_rate:
 export function sources(previous: Pattern, next: Pattern, source: number): boolean;
 
 /**
+ * See [`power::theta_gradient`].
+ */
+export function thetaGradient(phi: number, d_phi: number, d_theta: number, n: number, alpha: number): void;
+
+/**
  * Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].
  */
 export function topK(values: number, n: number, k: number, out: number): void;
@@ -121,20 +180,25 @@ export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembl
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
     readonly __wbg_pattern_free: (a: number, b: number) => void;
+    readonly __wbg_seeded_free: (a: number, b: number) => void;
     readonly adam: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
     readonly allocate: (a: number) => number;
     readonly backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly carry: (a: number, b: number, c: number, d: number, e: number) => void;
+    readonly draw: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly gather: (a: number, b: number, c: number) => void;
     readonly gradientReduce: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
-    readonly gradientTopK: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number];
+    readonly gradientTopK: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => [number, number, number];
     readonly liveBytes: () => number;
+    readonly lowest: (a: number, b: number, c: number) => [number, number, number, number];
     readonly momentum: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly pattern_colIndices16: (a: number) => [number, number];
     readonly pattern_colIndices32: (a: number) => [number, number];
+    readonly pattern_freePositions: (a: number, b: number, c: number) => [number, number];
     readonly pattern_largest: (a: number, b: number, c: number, d: number, e: number) => [number, number, number];
     readonly pattern_new: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number];
+    readonly pattern_replace: (a: number, b: number, c: number, d: number, e: number) => [number, number, number];
     readonly pattern_rowOffsets: (a: number) => [number, number];
     readonly pattern_rowSplits: (a: number) => [number, number];
     readonly peak: (a: number, b: number, c: number) => number;
@@ -142,8 +206,18 @@ export interface InitOutput {
     readonly powerGradient: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly release: (a: number, b: number) => void;
     readonly scatter: (a: number, b: number, c: number) => void;
+    readonly seeded_cursor: (a: number) => [number, number];
+    readonly seeded_first: (a: number, b: number, c: number) => [number, number, number];
+    readonly seeded_frozenIndices: (a: number) => [number, number];
+    readonly seeded_frozenValues: (a: number) => [number, number];
+    readonly seeded_new: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => number;
+    readonly seeded_next: (a: number, b: number, c: number, d: number) => [number, number, number];
+    readonly seeded_restore: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number];
+    readonly seeded_takeValues: (a: number) => [number, number];
+    readonly seeded_whole: (a: number, b: number, c: number, d: number) => void;
     readonly sgd: (a: number, b: number, c: number, d: number) => void;
     readonly sources: (a: number, b: number, c: number) => number;
+    readonly thetaGradient: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly topK: (a: number, b: number, c: number, d: number) => [number, number];
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __externref_table_dealloc: (a: number) => void;

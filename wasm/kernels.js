@@ -47,6 +47,18 @@ export class Pattern {
         return v1;
     }
     /**
+     * See [`random::free_positions`].
+     * @param {number} k
+     * @param {number} key
+     * @returns {Uint32Array}
+     */
+    freePositions(k, key) {
+        const ret = wasm.pattern_freePositions(this.__wbg_ptr, k, key);
+        var v1 = getArrayU32FromWasm0(ret[0], ret[1]).slice();
+        wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+        return v1;
+    }
+    /**
      * Top-KAST's pattern of a whole layer at `theta [rows·cols]`. See [`edit::largest`].
      * @param {number} theta
      * @param {number} rows
@@ -93,6 +105,30 @@ export class Pattern {
         return this;
     }
     /**
+     * This pattern without the entries at `dropped` and with those at the flat indices `grown`. See [`edit::replace`].
+     * @param {Uint32Array | number[]} dropped
+     * @param {Uint32Array | number[]} grown
+     * @returns {Pattern}
+     */
+    replace(dropped, grown) {
+        let ptr0, len0, ptr1, len1;
+        try {
+            ptr0 = passArray32ToWasm0(dropped, wasm.__wbindgen_malloc);
+            len0 = WASM_VECTOR_LEN;
+            ptr1 = passArray32ToWasm0(grown, wasm.__wbindgen_malloc);
+            len1 = WASM_VECTOR_LEN;
+        } catch (e) {
+            if (ptr1) { wasm.__wbindgen_free(ptr1, len1 * 4, 4); }
+            if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 4, 4); }
+            throw e;
+        }
+        const ret = wasm.pattern_replace(this.__wbg_ptr, ptr0, len0, ptr1, len1);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return Pattern.__wrap(ret[0]);
+    }
+    /**
      * @returns {Uint32Array}
      */
     rowOffsets() {
@@ -112,6 +148,141 @@ export class Pattern {
     }
 }
 if (Symbol.dispose) Pattern.prototype[Symbol.dispose] = Pattern.prototype.free;
+
+/**
+ * See [`seeded::Seeded`].
+ */
+export class Seeded {
+    __destroy_into_raw() {
+        const ptr = this.__wbg_ptr;
+        this.__wbg_ptr = 0;
+        SeededFinalization.unregister(this);
+        return ptr;
+    }
+    free() {
+        const ptr = this.__destroy_into_raw();
+        wasm.__wbg_seeded_free(ptr, 0);
+    }
+    /**
+     * @returns {Uint32Array}
+     */
+    cursor() {
+        const ret = wasm.seeded_cursor(this.__wbg_ptr);
+        var v1 = getArrayU32FromWasm0(ret[0], ret[1]).slice();
+        wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+        return v1;
+    }
+    /**
+     * The sets of a layer at its start. See [`seeded::Seeded::largest`].
+     * @param {number} forward_nnz
+     * @param {number} nnz
+     * @returns {Pattern}
+     */
+    first(forward_nnz, nnz) {
+        const ret = wasm.seeded_first(this.__wbg_ptr, forward_nnz, nnz);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return Pattern.__wrap(ret[0]);
+    }
+    /**
+     * @returns {Uint32Array}
+     */
+    frozenIndices() {
+        const ret = wasm.seeded_frozenIndices(this.__wbg_ptr);
+        var v1 = getArrayU32FromWasm0(ret[0], ret[1]).slice();
+        wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+        return v1;
+    }
+    /**
+     * @returns {Float32Array}
+     */
+    frozenValues() {
+        const ret = wasm.seeded_frozenValues(this.__wbg_ptr);
+        var v1 = getArrayF32FromWasm0(ret[0], ret[1]).slice();
+        wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+        return v1;
+    }
+    /**
+     * The arguments after `cols` as for [`draw()`].
+     * @param {number} rows
+     * @param {number} cols
+     * @param {number} key
+     * @param {number} spread
+     * @param {number} first
+     * @param {number} second
+     * @param {number} alpha
+     * @param {number} max_frozen
+     */
+    constructor(rows, cols, key, spread, first, second, alpha, max_frozen) {
+        const ret = wasm.seeded_new(rows, cols, key, spread, first, second, alpha, max_frozen);
+        this.__wbg_ptr = ret;
+        SeededFinalization.register(this, this.__wbg_ptr, this);
+        return this;
+    }
+    /**
+     * The sets after B was trained, which has its `values` at that address.
+     * @param {Pattern} b
+     * @param {number} values
+     * @param {number} forward_nnz
+     * @returns {Pattern}
+     */
+    next(b, values, forward_nnz) {
+        _assertClass(b, Pattern);
+        const ret = wasm.seeded_next(this.__wbg_ptr, b.__wbg_ptr, values, forward_nnz);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        return Pattern.__wrap(ret[0]);
+    }
+    /**
+     * `cursor` is empty or (bits of the magnitude, index).
+     * @param {Uint32Array | number[]} indices
+     * @param {Float32Array | number[]} values
+     * @param {Uint32Array | number[]} cursor
+     */
+    restore(indices, values, cursor) {
+        let ptr0, len0, ptr1, len1, ptr2, len2;
+        try {
+            ptr0 = passArray32ToWasm0(indices, wasm.__wbindgen_malloc);
+            len0 = WASM_VECTOR_LEN;
+            ptr1 = passArrayF32ToWasm0(values, wasm.__wbindgen_malloc);
+            len1 = WASM_VECTOR_LEN;
+            ptr2 = passArray32ToWasm0(cursor, wasm.__wbindgen_malloc);
+            len2 = WASM_VECTOR_LEN;
+        } catch (e) {
+            if (ptr2) { wasm.__wbindgen_free(ptr2, len2 * 4, 4); }
+            if (ptr1) { wasm.__wbindgen_free(ptr1, len1 * 4, 4); }
+            if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 4, 4); }
+            throw e;
+        }
+        const ret = wasm.seeded_restore(this.__wbg_ptr, ptr0, len0, ptr1, len1, ptr2, len2);
+        if (ret[1]) {
+            throw takeFromExternrefTable0(ret[0]);
+        }
+    }
+    /**
+     * The values of the sets found last, in the order of their pattern; once.
+     * @returns {Float32Array}
+     */
+    takeValues() {
+        const ret = wasm.seeded_takeValues(this.__wbg_ptr);
+        var v1 = getArrayF32FromWasm0(ret[0], ret[1]).slice();
+        wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+        return v1;
+    }
+    /**
+     * The whole vector to `theta [rows·cols]`, for those who want to look at it. See [`seeded::Seeded::whole`].
+     * @param {Pattern} b
+     * @param {number} values
+     * @param {number} theta
+     */
+    whole(b, values, theta) {
+        _assertClass(b, Pattern);
+        wasm.seeded_whole(this.__wbg_ptr, b.__wbg_ptr, values, theta);
+    }
+}
+if (Symbol.dispose) Seeded.prototype[Symbol.dispose] = Seeded.prototype.free;
 
 /**
  * See [`optimizer::adam`].
@@ -173,6 +344,21 @@ export function carry(from, from_length, source, to, length) {
 }
 
 /**
+ * Overwrites the flat indices at `values [n]` with their initial values. `spread` is 0 for uniform in [first, second), 1 for normal and 2 for
+ * truncated normal with mean `first` and deviation `second`. See [`Source::value`].
+ * @param {number} values
+ * @param {number} n
+ * @param {number} key
+ * @param {number} spread
+ * @param {number} first
+ * @param {number} second
+ * @param {number} alpha
+ */
+export function draw(values, n, key, spread, first, second, alpha) {
+    wasm.draw(values, n, key, spread, first, second, alpha);
+}
+
+/**
  * `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
  * @param {Pattern} pattern
  * @param {number} batch
@@ -220,14 +406,15 @@ export function gradientReduce(pattern, batch, x, dy, threshold, out) {
  * @param {number} x
  * @param {number} dy
  * @param {number} k
+ * @param {number} floor
  * @param {number} rows
  * @param {number} cols
  * @param {number} gradients
  * @returns {number}
  */
-export function gradientTopK(pattern, batch, x, dy, k, rows, cols, gradients) {
+export function gradientTopK(pattern, batch, x, dy, k, floor, rows, cols, gradients) {
     _assertClass(pattern, Pattern);
-    const ret = wasm.gradientTopK(pattern.__wbg_ptr, batch, x, dy, k, rows, cols, gradients);
+    const ret = wasm.gradientTopK(pattern.__wbg_ptr, batch, x, dy, k, floor, rows, cols, gradients);
     if (ret[2]) {
         throw takeFromExternrefTable0(ret[1]);
     }
@@ -241,6 +428,23 @@ export function gradientTopK(pattern, batch, x, dy, k, rows, cols, gradients) {
 export function liveBytes() {
     const ret = wasm.liveBytes();
     return ret >>> 0;
+}
+
+/**
+ * The positions of the `k` lowest of `n` scores. See [`edit::lowest`].
+ * @param {number} scores
+ * @param {number} n
+ * @param {number} k
+ * @returns {Uint32Array}
+ */
+export function lowest(scores, n, k) {
+    const ret = wasm.lowest(scores, n, k);
+    if (ret[3]) {
+        throw takeFromExternrefTable0(ret[2]);
+    }
+    var v1 = getArrayU32FromWasm0(ret[0], ret[1]).slice();
+    wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+    return v1;
 }
 
 /**
@@ -338,6 +542,18 @@ export function sources(previous, next, source) {
 }
 
 /**
+ * See [`power::theta_gradient`].
+ * @param {number} phi
+ * @param {number} d_phi
+ * @param {number} d_theta
+ * @param {number} n
+ * @param {number} alpha
+ */
+export function thetaGradient(phi, d_phi, d_theta, n, alpha) {
+    wasm.thetaGradient(phi, d_phi, d_theta, n, alpha);
+}
+
+/**
  * Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].
  * @param {number} values
  * @param {number} n
@@ -378,11 +594,19 @@ function __wbg_get_imports() {
 const PatternFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
     : new FinalizationRegistry(ptr => wasm.__wbg_pattern_free(ptr, 1));
+const SeededFinalization = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(ptr => wasm.__wbg_seeded_free(ptr, 1));
 
 function _assertClass(instance, klass) {
     if (!(instance instanceof klass)) {
         throw new Error(`expected instance of ${klass.name}`);
     }
+}
+
+function getArrayF32FromWasm0(ptr, len) {
+    ptr = ptr >>> 0;
+    return getFloat32ArrayMemory0().subarray(ptr / 4, ptr / 4 + len);
 }
 
 function getArrayU16FromWasm0(ptr, len) {
@@ -393,6 +617,14 @@ function getArrayU16FromWasm0(ptr, len) {
 function getArrayU32FromWasm0(ptr, len) {
     ptr = ptr >>> 0;
     return getUint32ArrayMemory0().subarray(ptr / 4, ptr / 4 + len);
+}
+
+let cachedFloat32ArrayMemory0 = null;
+function getFloat32ArrayMemory0() {
+    if (cachedFloat32ArrayMemory0 === null || cachedFloat32ArrayMemory0.byteLength === 0) {
+        cachedFloat32ArrayMemory0 = new Float32Array(wasm.memory.buffer);
+    }
+    return cachedFloat32ArrayMemory0;
 }
 
 function getStringFromWasm0(ptr, len) {
@@ -431,6 +663,13 @@ function passArray32ToWasm0(arg, malloc) {
     return ptr;
 }
 
+function passArrayF32ToWasm0(arg, malloc) {
+    const ptr = malloc(arg.length * 4, 4) >>> 0;
+    getFloat32ArrayMemory0().set(arg, ptr / 4);
+    WASM_VECTOR_LEN = arg.length;
+    return ptr;
+}
+
 function takeFromExternrefTable0(idx) {
     const value = wasm.__wbindgen_externrefs.get(idx);
     wasm.__externref_table_dealloc(idx);
@@ -458,6 +697,7 @@ function __wbg_finalize_init(instance, module) {
     wasmInstance = instance;
     wasm = instance.exports;
     wasmModule = module;
+    cachedFloat32ArrayMemory0 = null;
     cachedUint16ArrayMemory0 = null;
     cachedUint32ArrayMemory0 = null;
     cachedUint8ArrayMemory0 = null;

@@ -8,6 +8,8 @@ use crate::kernels::backward::{self, Decay};
 use crate::kernels::forward::{self, Activation};
 use crate::kernels::gradient::{self, Candidate};
 use crate::kernels::optimizer::{self, Adam, BiasCorrections};
+use crate::kernels::random::{self, Source, Spread};
+use crate::kernels::seeded::{self, Rank};
 use crate::kernels::top_k::NotANumber;
 use crate::kernels::{edit, pack, panels, peak, power, top_k};
 use crate::lanes::Row;
@@ -133,6 +135,17 @@ impl Pattern {
         Ok(Self(edit::largest(theta, rows, cols, forward_nnz, nnz).map_err(not_a_number)?))
     }
 
+    /// This pattern without the entries at `dropped` and with those at the flat indices `grown`. See [`edit::replace`].
+    pub fn replace(&self, dropped: &[u32], grown: &[u32]) -> Result<Pattern, JsError> {
+        Ok(Self(edit::replace(&self.0, dropped, grown)?))
+    }
+
+    /// See [`random::free_positions`].
+    #[wasm_bindgen(js_name = freePositions)]
+    pub fn free_positions(&self, k: usize, key: u32) -> Vec<u32> {
+        random::free_positions(&self.0, k, key)
+    }
+
     #[wasm_bindgen(js_name = rowOffsets)]
     pub fn row_offsets(&self) -> Vec<u32> {
         self.0.by_row.offsets.clone()
@@ -164,6 +177,102 @@ impl Pattern {
 
 fn not_a_number(NotANumber { index }: NotANumber) -> JsError {
     JsError::new(&format!("expected numbers, received NaN at index {index}"))
+}
+
+/// The positions of the `k` lowest of `n` scores. See [`edit::lowest`].
+#[wasm_bindgen]
+pub fn lowest(scores: usize, n: usize, k: usize) -> Result<Vec<u32>, JsError> {
+    // SAFETY: the caller owns this address.
+    edit::lowest(unsafe { slice(scores, n) }, k).map_err(not_a_number)
+}
+
+fn source(key: u32, spread: u32, first: f32, second: f32, alpha: f32) -> Source {
+    let spread = match spread {
+        0 => Spread::Uniform { low: first, high: second },
+        1 => Spread::Normal { mean: first, deviation: second },
+        _ => Spread::TruncatedNormal { mean: first, deviation: second },
+    };
+    Source { key, spread, alpha }
+}
+
+/// Overwrites the flat indices at `values [n]` with their initial values. `spread` is 0 for uniform in [first, second), 1 for normal and 2 for
+/// truncated normal with mean `first` and deviation `second`. See [`Source::value`].
+#[wasm_bindgen]
+pub fn draw(values: usize, n: usize, key: u32, spread: u32, first: f32, second: f32, alpha: f32) {
+    let source = source(key, spread, first, second, alpha);
+    // SAFETY: the caller owns this address. Indices and values are both words.
+    unsafe { slice_mut::<u32>(values, n) }.iter_mut().for_each(|word| *word = source.value(*word).to_bits());
+}
+
+/// See [`seeded::Seeded`].
+#[wasm_bindgen]
+pub struct Seeded {
+    inner: seeded::Seeded,
+    /// Values of the sets found last.
+    values: Vec<f32>,
+}
+
+#[wasm_bindgen]
+impl Seeded {
+    /// The arguments after `cols` as for [`draw()`].
+    #[wasm_bindgen(constructor)]
+    #[allow(clippy::too_many_arguments)] // as `backward`
+    pub fn new(rows: usize, cols: usize, key: u32, spread: u32, first: f32, second: f32, alpha: f32, max_frozen: usize) -> Seeded {
+        let source = source(key, spread, first, second, alpha);
+        Self { inner: seeded::Seeded::new(source, rows, cols, max_frozen), values: Vec::new() }
+    }
+
+    /// `cursor` is empty or (bits of the magnitude, index).
+    pub fn restore(&mut self, indices: &[u32], values: &[f32], cursor: &[u32]) -> Result<(), JsError> {
+        let frozen = indices.iter().copied().zip(values.iter().copied()).collect();
+        let cursor = match *cursor {
+            [magnitude, index] => Some(Rank { magnitude, index }),
+            _ => None,
+        };
+        Ok(self.inner.restore(frozen, cursor)?)
+    }
+
+    /// The sets of a layer at its start. See [`seeded::Seeded::largest`].
+    pub fn first(&mut self, forward_nnz: usize, nnz: usize) -> Result<Pattern, JsError> {
+        let (pattern, values) = self.inner.largest(None, forward_nnz, nnz)?;
+        self.values = values;
+        Ok(Pattern(pattern))
+    }
+
+    /// The sets after B was trained, which has its `values` at that address.
+    pub fn next(&mut self, b: &Pattern, values: usize, forward_nnz: usize) -> Result<Pattern, JsError> {
+        let nnz = b.0.nnz();
+        // SAFETY: the caller owns this address.
+        let (pattern, values) = self.inner.largest(Some((&b.0, unsafe { slice(values, nnz) })), forward_nnz, nnz)?;
+        self.values = values;
+        Ok(Pattern(pattern))
+    }
+
+    /// The values of the sets found last, in the order of their pattern; once.
+    #[wasm_bindgen(js_name = takeValues)]
+    pub fn take_values(&mut self) -> Vec<f32> {
+        std::mem::take(&mut self.values)
+    }
+
+    /// The whole vector to `theta [rows·cols]`, for those who want to look at it. See [`seeded::Seeded::whole`].
+    pub fn whole(&self, b: &Pattern, values: usize, theta: usize) {
+        // SAFETY: the caller owns these addresses.
+        unsafe { self.inner.whole(&b.0, slice(values, b.0.nnz()), slice_mut(theta, b.0.rows() * b.0.cols())) }
+    }
+
+    #[wasm_bindgen(js_name = frozenIndices)]
+    pub fn frozen_indices(&self) -> Vec<u32> {
+        self.inner.frozen().iter().map(|w| w.0).collect()
+    }
+
+    #[wasm_bindgen(js_name = frozenValues)]
+    pub fn frozen_values(&self) -> Vec<f32> {
+        self.inner.frozen().iter().map(|w| w.1).collect()
+    }
+
+    pub fn cursor(&self) -> Vec<u32> {
+        self.inner.cursor().map_or_else(Vec::new, |rank| vec![rank.magnitude, rank.index])
+    }
 }
 
 /// Writes where each entry of `next` was in `previous` to `source [nnz of next]`; says whether anything moved. See [`edit::sources`].
@@ -281,6 +390,7 @@ pub fn gradient_top_k(
     x: usize,
     dy: usize,
     k: usize,
+    floor: f32,
     rows: usize,
     cols: usize,
     gradients: usize,
@@ -288,7 +398,7 @@ pub fn gradient_top_k(
     let pattern = &pattern.0;
     // SAFETY: the caller owns these addresses.
     let (x, dy) = unsafe { (slice(x, batch * pattern.cols()), slice(dy, batch * pattern.rows())) };
-    let best = gradient::top_k(pattern, x, dy, batch, k)
+    let best = gradient::top_k(pattern, x, dy, batch, k, floor)
         .map_err(|nan| JsError::new(&format!("expected numbers, received a NaN gradient at row {}, column {}", nan.row, nan.col)))?;
     // SAFETY: the caller owns these addresses, and `best` has at most k elements.
     let (rows, cols, gradients) = unsafe { (slice_mut(rows, best.len()), slice_mut(cols, best.len()), slice_mut(gradients, best.len())) };
@@ -365,4 +475,11 @@ pub fn power_gradient(phi: usize, d_theta: usize, d_phi: usize, n: usize, alpha:
 pub fn peak(iterations: u32, x: f32, y: f32) -> f64 {
     let sum = peak::peak(iterations, x, y);
     if sum == 0.0 { f64::NAN } else { f64::from(iterations) * peak::FLOPS as f64 }
+}
+
+/// See [`power::theta_gradient`].
+#[wasm_bindgen(js_name = thetaGradient)]
+pub fn theta_gradient(phi: usize, d_phi: usize, d_theta: usize, n: usize, alpha: f32) {
+    // SAFETY: the caller owns these addresses.
+    unsafe { power::theta_gradient(slice(phi, n), slice(d_phi, n), slice_mut(d_theta, n), alpha) }
 }

@@ -154,6 +154,15 @@ impl CsrPattern {
         self.row_position.len()
     }
 
+    /// The flat indices of a pattern without B∖A, ascending.
+    pub(crate) fn flat(&self) -> impl Iterator<Item = usize> {
+        (0..self.rows()).flat_map(move |row| {
+            let (start, split, end) = self.by_row.line(row);
+            assert_eq!(split, end, "of two runs the flat indices would not ascend");
+            (start..end).map(move |i| row * self.cols() + self.by_row.indices.get(i))
+        })
+    }
+
     /// Whether `(row, col)` is stored. O(log entries of the row).
     pub fn contains(&self, row: usize, col: usize) -> bool {
         let (start, split, end) = self.by_row.line(row);

@@ -167,7 +167,7 @@ onEachBackend('layers.dense', () => {
       [2, false],
       [5, false],
     ]);
-    expectClose(Array.from(layer.theta.floats), theta);
+    expectClose(Array.from(layer.theta()), theta);
     layer.dispose();
   });
 });

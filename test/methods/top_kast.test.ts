@@ -55,7 +55,7 @@ async function goldenStep(args: TopKastArgs) {
     [layer.values],
   ) as tf.Scalar;
   await method.step();
-  const result = { loss: loss.dataSync()[0], theta: Array.from(layer.theta.floats), before, after: sets(layer) };
+  const result = { loss: loss.dataSync()[0], theta: Array.from(layer.theta()), before, after: sets(layer) };
   method.detach();
   model.dispose();
   optimizer.dispose();
@@ -101,8 +101,8 @@ onEachBackend('topKast', () => {
     }
     // After four steps it is at -0.8 + 4·0.1, in f32 just below 0.4 in magnitude: entry 2 takes its place, and it stays there.
     expect(sets(layer).a).toEqual([0, 2]);
-    expect(layer.theta.floats[3]).toBeCloseTo(-0.4, 5);
-    expect(Math.abs(layer.theta.floats[3])).toBeLessThan(layer.theta.floats[2]);
+    expect(layer.theta()[3]).toBeCloseTo(-0.4, 5);
+    expect(Math.abs(layer.theta()[3])).toBeLessThan(layer.theta()[2]);
     method.detach();
     model.dispose();
     optimizer.dispose();
@@ -213,7 +213,7 @@ describe.each(['cpu', 'wasm'])('50 steps equal a dense masked simulation on %s',
         a: [...simulation.a].sort((i, j) => i - j),
         b: [...simulation.b].sort((i, j) => i - j),
       });
-      expectClose(layer.theta.floats, simulation.theta, 2e-4);
+      expectClose(layer.theta(), simulation.theta, 2e-4);
       moves += Number(before.b.join() !== after.b.join());
       tf.dispose([x, target]);
     }
@@ -230,7 +230,7 @@ describe('under model.fit', () => {
     const layer = dense({ units: 20, density: 0.1, backwardDensity: 0.2, inputShape: [30], activation: 'relu', seed: 3 });
     const model = tfl.sequential({ layers: [layer, tfl.layers.dense({ units: 3, activation: 'softmax' })] });
     model.compile({ optimizer: adam(0.01), loss: 'categoricalCrossentropy' });
-    const start = layer.theta.floats.slice();
+    const start = layer.theta().slice();
     const everInB = new Set(sets(layer).b);
     const method = topKast({ every: 2 });
     const step = method.step.bind(method);
@@ -245,7 +245,7 @@ describe('under model.fit', () => {
     await model.fit(x, y, { epochs: 6, batchSize: 8, verbose: 0, callbacks: [method] });
     expect(refreshes).toBe(48);
     expect(everInB.size).toBeGreaterThan(120);
-    const end = layer.theta.floats;
+    const end = layer.theta();
     for (let i = 0; i < 600; i++) if (!everInB.has(i)) expect(end[i]).toBe(start[i]);
     expect(layer.decay).toEqual({ forward: 0, rest: 0 });
   });

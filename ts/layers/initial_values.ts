@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { initializers } from '@tensorflow/tfjs-layers';
 import { OptionError } from '../errors.js';
+import { draw, type Spread } from '../ops/whole_layer.js';
 import type { CsrPattern } from '../pattern/csr.js';
 
 /** What tfjs's initializers have in common. */
@@ -20,29 +21,89 @@ export function seeded<T extends Initializer>(initializer: T, seed: number): T {
   return new Same({ ...config, seed });
 }
 
+interface Scaling {
+  mode: 'fanIn' | 'fanOut' | 'fanAvg';
+  scale: number;
+  distribution: 'normal' | 'uniform';
+}
+
+/** How glorot, he, leCun and varianceScaling scale; nothing for others. */
+function scalingOf(initializer: Initializer): Scaling | undefined {
+  const config = initializer.getConfig() as Partial<Scaling>;
+  return config.mode && config.scale !== undefined ? (config as Scaling) : undefined;
+}
+
+/** The deviation that such an initializer gives a weight of a unit with these fans. */
+function deviation({ mode, scale }: Scaling, fanIn: number, fanOut: number): number {
+  return Math.sqrt(scale / Math.max(1, { fanIn, fanOut, fanAvg: (fanIn + fanOut) / 2 }[mode]));
+}
+
 /**
  * Values `[nnz]` for a random pattern. Initializers that scale by fan-in or fan-out (glorot, he, leCun, varianceScaling) see the real ones: each
  * unit's own number of connections in, and the mean number out of a feature; a dense layer's would leave a sparse unit's output too small.
  * Others (randomNormal, constant, zeros, …) are drawn as they are. `identity` and `orthogonal` mean a dense matrix and are refused.
  */
 export function valuesFor(initializer: Initializer, pattern: CsrPattern): Float32Array {
+  refuseMatrices(initializer);
+  const { nnz, rows, cols, rowOffsets } = pattern;
+  // tfjs reads the fans off the shape: [nnz, 1] means fan-in nnz, fan-out 1.
+  const values = drawn(initializer, [nnz, 1]);
+  const scaling = scalingOf(initializer);
+  if (!scaling) return values;
+  for (let row = 0; row < rows; row++) {
+    const start = rowOffsets[row];
+    const end = rowOffsets[row + 1];
+    const factor = deviation(scaling, end - start, nnz / cols) / deviation(scaling, nnz, 1);
+    for (let i = start; i < end; i++) values[i] *= factor;
+  }
+  return values;
+}
+
+function refuseMatrices(initializer: Initializer): void {
   const name = initializer.getClassName();
   if (name === 'Identity' || name === 'Orthogonal') {
     throw new OptionError('sparse dense kernelInitializer', 'one that draws weights one by one', name);
   }
-  const { nnz, rows, cols, rowOffsets } = pattern;
-  // tfjs reads the fans off the shape: [nnz, 1] means fan-in nnz, fan-out 1.
-  const values = drawn(initializer, [nnz, 1]);
-  const { mode, scale } = initializer.getConfig() as { mode?: 'fanIn' | 'fanOut' | 'fanAvg'; scale?: number };
-  if (!mode || scale === undefined) return values;
-  const fan = (fanIn: number, fanOut: number) => Math.max(1, { fanIn, fanOut, fanAvg: (fanIn + fanOut) / 2 }[mode]);
-  for (let row = 0; row < rows; row++) {
-    const start = rowOffsets[row];
-    const end = rowOffsets[row + 1];
-    const factor = Math.sqrt(fan(nnz, 1) / fan(end - start, nnz / cols));
-    for (let i = start; i < end; i++) values[i] *= factor;
+}
+
+/**
+ * Values for entries that have just been grown, `positions` of `pattern` by flat index: what the initializer would have given a unit with as many
+ * connections. Drawn by a hash of `key` and position where the initializer's spread is known, else by the initializer, with `key` as seed.
+ */
+export function freshValues(initializer: Initializer, pattern: CsrPattern, positions: Uint32Array, key: number): Float32Array {
+  const spread = spreadOf(initializer, 1, 1);
+  const values = spread ? draw(positions, key, spread, 1).slice() : drawn(seeded(initializer, key), [positions.length, 1]);
+  const scaling = scalingOf(initializer);
+  if (!scaling) return values;
+  for (let i = 0; i < values.length; i++) {
+    const row = Math.floor(positions[i] / pattern.cols);
+    const fanIn = pattern.rowOffsets[row + 1] - pattern.rowOffsets[row];
+    values[i] *= deviation(scaling, fanIn, pattern.nnz / pattern.cols) / deviation(scaling, 1, 1);
   }
   return values;
+}
+
+/** How a layer with these fans is spread, for initializers that draw each weight alike; nothing for others. */
+export function spreadOf(initializer: Initializer, fanIn: number, fanOut: number): Spread | undefined {
+  const scaling = scalingOf(initializer);
+  if (scaling) {
+    const sigma = deviation(scaling, fanIn, fanOut);
+    // As tfjs: its normal is cut at two deviations.
+    return scaling.distribution === 'normal'
+      ? { kind: 'truncatedNormal', mean: 0, deviation: sigma }
+      : { kind: 'uniform', low: -Math.sqrt(3) * sigma, high: Math.sqrt(3) * sigma };
+  }
+  const { minval, maxval, mean, stddev } = initializer.getConfig() as Record<string, number | undefined>;
+  switch (initializer.getClassName()) {
+    case 'RandomUniform':
+      return { kind: 'uniform', low: minval as number, high: maxval as number };
+    case 'RandomNormal':
+      return { kind: 'normal', mean: mean as number, deviation: stddev as number };
+    case 'TruncatedNormal':
+      return { kind: 'truncatedNormal', mean: mean as number, deviation: stddev as number };
+    default:
+      return undefined;
+  }
 }
 
 /** Values of a whole layer W `[rows, cols]`, drawn as tfjs would for its kernel `[cols, rows]`. */
@@ -51,6 +112,11 @@ export function wholeLayer(initializer: Initializer, rows: number, cols: number)
   const values = new Float32Array(rows * cols);
   for (let row = 0; row < rows; row++) for (let col = 0; col < cols; col++) values[row * cols + col] = kernel[col * rows + row];
   return values;
+}
+
+/** The φ that stand for weights under Powerpropagation: the function of a layer at the start does not depend on alpha. */
+export function phiOf(weights: Float32Array, alpha: number): Float32Array {
+  return alpha === 1 ? weights : weights.map((w) => Math.sign(w) * Math.abs(w) ** (1 / alpha));
 }
 
 function drawn(initializer: Initializer, shape: number[]): Float32Array {

@@ -6,13 +6,13 @@ import * as kernels from '../wasm/kernels.js';
 import { defineKernel, runKernel } from './kernel.js';
 
 /**
- * θ = φ·|φ|^(α−1), element by element: the weight that a stored φ `[n]` stands for. α ≥ 1; α = 1 returns φ itself.
+ * θ = φ·|φ|^(α−1), element by element: the weight that a stored φ of any shape stands for. α ≥ 1; α = 1 returns φ itself.
  *
  * Its gradient is dφ = dθ·α·|φ|^(α−1): large weights learn faster, small ones slower, and a zero stays.
  */
-export function powerprop(phi: tf.Tensor1D, alpha: number): tf.Tensor1D {
+export function powerprop<T extends tf.Tensor>(phi: T, alpha: number): T {
   checkNumber('powerprop alpha', alpha, 1, Infinity);
-  return alpha === 1 ? phi : runKernel('powerprop', { phi }, { alpha });
+  return alpha === 1 ? phi : (runKernel<tf.Tensor>('powerprop', { phi }, { alpha }) as T);
 }
 
 defineKernel<{ alpha: number }>('powerprop', ({ phi }, { alpha }) => ({ shape: phi.shape, values: kernels.power(phi.values, alpha) }));
@@ -31,3 +31,29 @@ if (!tf.getGradient('powerprop')) {
     }),
   });
 }
+
+/** The exponents of the variables that hold φ, so that an optimizer can keep its moments on θ. Set by the layers. */
+export const alphas = new WeakMap<tf.Tensor, number>();
+
+/** The gradient that the weight θ would have, from that of its φ: dφ/(α·|φ|^(α−1)). 0 where φ is 0, since dφ does not tell it there. */
+export function thetaGradient(phi: tf.Tensor, dPhi: tf.Tensor, alpha: number): tf.Tensor {
+  return runKernel('thetaGradient', { phi, dPhi }, { alpha });
+}
+
+defineKernel<{ alpha: number }>('thetaGradient', ({ phi, dPhi }, { alpha }) => ({
+  shape: phi.shape,
+  values: kernels.thetaGradient(phi.values, dPhi.values, alpha),
+}));
+
+/** `phi + J·(next − phi)`: the step that an optimizer would take for θ, taken by φ through the Jacobian J = α·|φ|^(α−1). */
+export function throughJacobian(phi: tf.Tensor, next: tf.Tensor, alpha: number): tf.Tensor {
+  return runKernel('throughJacobian', { phi, next }, { alpha });
+}
+
+defineKernel<{ alpha: number }>('throughJacobian', ({ phi, next }, { alpha }) => {
+  const step = next.values.slice();
+  for (let i = 0; i < step.length; i++) step[i] -= phi.values[i];
+  const values = kernels.powerGradient(phi.values, step, alpha).slice();
+  for (let i = 0; i < values.length; i++) values[i] += phi.values[i];
+  return { shape: phi.shape, values, owned: true };
+});

@@ -5,6 +5,7 @@ import { ShapeError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import * as kernels from '../wasm/kernels.js';
 import { defineKernel, type Operand, type Result, runKernel } from './kernel.js';
+import type { Probe } from './probe.js';
 
 export type { Decay } from '../wasm/kernels.js';
 
@@ -24,12 +25,15 @@ export interface SparseDenseArgs {
   activation?: FusedActivation;
   /** Adds `decay·values` to the gradient of the values, one factor for the forward set and one for the rest. Default: nothing. */
   decay?: kernels.Decay;
+  /** Keeps x and dy of the backward pass, for methods that ask about the dense gradient. Default: none. */
+  probe?: Probe | undefined;
 }
 
 interface Attrs {
   pattern: CsrPattern;
   activation: FusedActivation;
   decay: kernels.Decay;
+  probe: Probe | undefined;
 }
 
 const NO_DECAY: kernels.Decay = { forward: 0, rest: 0 };
@@ -47,11 +51,11 @@ const NO_DECAY: kernels.Decay = { forward: 0, rest: 0 };
  * const y = sparseDense({ x, values, pattern, activation: 'relu' });
  * ```
  */
-export function sparseDense({ x, values, bias, pattern, activation = 'linear', decay = NO_DECAY }: SparseDenseArgs): tf.Tensor2D {
+export function sparseDense({ x, values, bias, pattern, activation = 'linear', decay = NO_DECAY, probe }: SparseDenseArgs): tf.Tensor2D {
   if (x.rank !== 2 || x.shape[1] !== pattern.cols) throw new ShapeError('sparseDense x', ['batch', pattern.cols], x.shape);
   if (values.rank !== 1 || values.size !== pattern.nnz) throw new ShapeError('sparseDense values', [pattern.nnz], values.shape);
   if (bias && (bias.rank !== 1 || bias.size !== pattern.rows)) throw new ShapeError('sparseDense bias', [pattern.rows], bias.shape);
-  const attrs: Attrs = { pattern, activation, decay };
+  const attrs: Attrs = { pattern, activation, decay, probe };
   // Under the tape a key whose value is undefined fails inside tfjs: leave it out.
   return runKernel('sparseDense', bias ? { x, values, bias } : { x, values }, attrs);
 }
@@ -76,11 +80,12 @@ interface GradientAttrs extends Attrs {
  * One fused pass computes all gradients when the first is asked for; the others wait in `done`. tfjs asks for `x` first, and does not ask where
  * x is data: then dX is not computed.
  */
-defineKernel<GradientAttrs>('sparseDenseGradient', (operands, { pattern, decay, wanted, done }) => {
+defineKernel<GradientAttrs>('sparseDenseGradient', (operands, { pattern, decay, probe, wanted, done }) => {
   const waiting = done[wanted];
   if (waiting) return waiting;
   const { x, values, dy, y } = operands as { x: Operand; values: Operand; dy: Operand; y?: Operand };
   const arrays = { x: x.values, values: values.values, dy: dy.values, y: y?.values };
+  probe?.record(x.shape[0], x.values, dy.values, y?.values);
   const { dx, dValues, dBias } = kernels.backward(pattern, x.shape[0], arrays, wanted === 'x', decay);
   if (wanted !== 'values') done.values = { shape: [pattern.nnz], values: dValues.slice(), owned: true };
   if (wanted !== 'bias') done.bias = { shape: [pattern.rows], values: dBias.slice(), owned: true };

@@ -1,3 +1,15 @@
-// What a layer that keeps its whole parameter vector asks of it (Top-KAST): the pattern of the largest weights, and their values.
+// Patterns and values of a whole layer: Top-KAST's sets, edits by parts, and initial values by hash.
 
-export { gather, largest, scatter } from '../wasm/kernels.js';
+export {
+  draw,
+  freePositions,
+  gather,
+  largest,
+  lowest,
+  replace,
+  type SeededState,
+  SeededVector,
+  type Spread,
+  scatter,
+  topK as largestMagnitudes,
+} from '../wasm/kernels.js';

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkNumber } from '../errors.js';
 import { defineKernel, runKernel } from '../ops/kernel.js';
 import * as kernels from '../wasm/kernels.js';
-import { SlotOptimizer, type Slots } from './optimizer.js';
+import { type Moments, SlotOptimizer, type Slots } from './optimizer.js';
 
 /**
  * `m = β₁m + (1 − β₁)g`, `v = β₂v + (1 − β₂)g²`, `w −= learningRate·m̂/(√v̂ + ε)`.
@@ -22,8 +22,9 @@ export class SparseAdam extends SlotOptimizer {
     readonly beta1 = 0.9,
     readonly beta2 = 0.999,
     readonly epsilon = tf.backend().epsilon(),
+    moments?: Moments,
   ) {
-    super(checkNumber('optimizers.adam learningRate', learningRate, 0, Infinity));
+    super(checkNumber('optimizers.adam learningRate', learningRate, 0, Infinity), moments);
     // At 1 nothing would ever be learned, and the corrections divide by zero.
     checkNumber('optimizers.adam beta1', beta1, 0, 1 - 2 ** -24);
     checkNumber('optimizers.adam beta2', beta2, 0, 1 - 2 ** -24);
@@ -36,15 +37,15 @@ export class SparseAdam extends SlotOptimizer {
   }
 
   getConfig(): tf.serialization.ConfigDict {
-    const { learningRate, beta1, beta2, epsilon } = this;
-    return { learningRate, beta1, beta2, epsilon };
+    const { learningRate, beta1, beta2, epsilon, moments } = this;
+    return { learningRate, beta1, beta2, epsilon, moments };
   }
 
   static override fromConfig<T extends tf.serialization.Serializable>(
     cls: tf.serialization.SerializableConstructor<T>,
     config: tf.serialization.ConfigDict,
   ): T {
-    return new cls(config.learningRate, config.beta1, config.beta2, config.epsilon);
+    return new cls(config.learningRate, config.beta1, config.beta2, config.epsilon, config.moments);
   }
 }
 
@@ -57,7 +58,7 @@ defineKernel<{ slots: AdamSlots; constants: kernels.AdamConstants }>('adam', ({ 
 
 tf.serialization.registerClass(SparseAdam, 'tfjs-sparse');
 
-/** As `tf.train.adam`: learningRate 0.001, beta1 0.9, beta2 0.999, epsilon that of the backend (1e-7). */
-export function adam(learningRate?: number, beta1?: number, beta2?: number, epsilon?: number): SparseAdam {
-  return new SparseAdam(learningRate, beta1, beta2, epsilon);
+/** As `tf.train.adam`: learningRate 0.001, beta1 0.9, beta2 0.999, epsilon that of the backend (1e-7). For `moments` see {@link Moments}. */
+export function adam(learningRate?: number, beta1?: number, beta2?: number, epsilon?: number, moments?: Moments): SparseAdam {
+  return new SparseAdam(learningRate, beta1, beta2, epsilon, moments);
 }

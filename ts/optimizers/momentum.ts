@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkNumber } from '../errors.js';
 import { defineKernel, runKernel } from '../ops/kernel.js';
 import * as kernels from '../wasm/kernels.js';
-import { SlotOptimizer, type Slots } from './optimizer.js';
+import { type Moments, SlotOptimizer, type Slots } from './optimizer.js';
 
 /** `m = momentum·m + g`, then `w −= learningRate·m`, or with Nesterov `w −= learningRate·(g + momentum·m)`. */
 export class SparseMomentum extends SlotOptimizer {
@@ -15,8 +15,9 @@ export class SparseMomentum extends SlotOptimizer {
     learningRate: number,
     readonly momentum: number,
     readonly useNesterov = false,
+    moments?: Moments,
   ) {
-    super(checkNumber('optimizers.momentum learningRate', learningRate, 0, Infinity));
+    super(checkNumber('optimizers.momentum learningRate', learningRate, 0, Infinity), moments);
     checkNumber('optimizers.momentum momentum', momentum, 0, 1);
   }
 
@@ -26,15 +27,15 @@ export class SparseMomentum extends SlotOptimizer {
   }
 
   getConfig(): tf.serialization.ConfigDict {
-    const { learningRate, momentum, useNesterov } = this;
-    return { learningRate, momentum, useNesterov };
+    const { learningRate, momentum, useNesterov, moments } = this;
+    return { learningRate, momentum, useNesterov, moments };
   }
 
   static override fromConfig<T extends tf.serialization.Serializable>(
     cls: tf.serialization.SerializableConstructor<T>,
     config: tf.serialization.ConfigDict,
   ): T {
-    return new cls(config.learningRate, config.momentum, config.useNesterov);
+    return new cls(config.learningRate, config.momentum, config.useNesterov, config.moments);
   }
 }
 
@@ -47,7 +48,7 @@ defineKernel<{ slots: Slots; constants: Constants }>('momentum', ({ value, gradi
 
 tf.serialization.registerClass(SparseMomentum, 'tfjs-sparse');
 
-/** As `tf.train.momentum(learningRate, momentum, useNesterov)`; useNesterov defaults to false. */
-export function momentum(learningRate: number, momentum: number, useNesterov = false): SparseMomentum {
-  return new SparseMomentum(learningRate, momentum, useNesterov);
+/** As `tf.train.momentum(learningRate, momentum, useNesterov)`; useNesterov defaults to false. For `moments` see {@link Moments}. */
+export function momentum(learningRate: number, momentum: number, useNesterov = false, moments?: Moments): SparseMomentum {
+  return new SparseMomentum(learningRate, momentum, useNesterov, moments);
 }

@@ -1,12 +1,20 @@
 // What our optimizers share: slots in wasm memory that follow their weights, and saving them with the model.
 
 import * as tf from '@tensorflow/tfjs-core';
-import { ShapeError } from '../errors.js';
+import { OptionError, ShapeError } from '../errors.js';
+import { alphas, thetaGradient, throughJacobian } from '../ops/powerprop.js';
 import { carry } from '../wasm/kernels.js';
 import { WasmArray } from '../wasm/memory.js';
 
 /** The state of one variable: arrays `[size]` by name, such as Adam's m, v and steps. */
 export type Slots = Record<string, WasmArray>;
+
+/**
+ * What the moments of a layer with an `alpha` (Powerpropagation) are kept of. 'phi': of the gradients of φ, as any optimizer would. Adam divides each
+ * gradient by its own size, which undoes most of what Powerpropagation is for. 'theta': of the gradients of the weights θ; the step is then taken through the
+ * Jacobian α·|φ|^(α−1), so that large weights move faster, as with SGD.
+ */
+export type Moments = 'phi' | 'theta';
 
 type Gradients = Record<string, tf.Tensor> | NamedTensor[];
 
@@ -32,8 +40,12 @@ export abstract class SlotOptimizer extends tf.Optimizer {
   #saved: Saved[] = [];
   #exported: tf.Tensor[] = [];
 
-  constructor(public learningRate: number) {
+  constructor(
+    public learningRate: number,
+    readonly moments: Moments = 'phi',
+  ) {
     super();
+    if (moments !== 'phi' && moments !== 'theta') throw new OptionError('optimizers moments', "'phi' or 'theta'", moments);
   }
 
   /** The names of the arrays a variable needs; those in `counters` hold whole numbers. */
@@ -49,9 +61,17 @@ export abstract class SlotOptimizer extends tf.Optimizer {
       const slots = this.#slotsOf(name, variable.size, i);
       if (tensor == null) return;
       if (!tf.util.arraysEqual(tensor.shape, variable.shape)) throw new ShapeError(`gradient of ${name}`, variable.shape, tensor.shape);
-      tf.tidy(() => variable.assign(this.update(variable, tensor, slots)));
+      const alpha = this.moments === 'theta' ? alphas.get(variable) : undefined;
+      tf.tidy(() =>
+        variable.assign(alpha === undefined ? this.update(variable, tensor, slots) : this.#onTheta(variable, tensor, slots, alpha)),
+      );
     });
     this.incrementIterations();
+  }
+
+  /** The step that the weight θ would take, taken by its φ. */
+  #onTheta(phi: tf.Tensor, gradient: tf.Tensor, slots: Slots, alpha: number): tf.Tensor {
+    return throughJacobian(phi, this.update(phi, thetaGradient(phi, gradient, alpha), slots), alpha);
   }
 
   #slotsOf(name: string, size: number, position: number): Slots {

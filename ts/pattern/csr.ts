@@ -44,6 +44,27 @@ export class CsrPattern {
     check(this);
   }
 
+  /** A pattern from arrays that were checked where they come from: the crate's own. */
+  static checked(arrays: Required<CsrArrays>): CsrPattern {
+    return Object.assign(Object.create(CsrPattern.prototype), { rows: arrays.rowOffsets.length - 1, ...arrays }) as CsrPattern;
+  }
+
+  /** The pattern of flat indices row·cols + col, ascending. Throws a {@link PatternError} when they do not ascend or lie outside. */
+  static fromFlat(rows: number, cols: number, flat: Uint32Array): CsrPattern {
+    const rowOffsets = new Uint32Array(rows + 1);
+    const colIndices = indicesFor(cols, flat.length);
+    let row = 0;
+    for (let i = 0; i < flat.length; i++) {
+      if (flat[i] >= rows * cols || (i > 0 && flat[i] <= flat[i - 1])) {
+        throw new PatternError(`pattern flat index ${i}: expected ascending ones below ${rows}·${cols}, received ${flat[i]}`);
+      }
+      while (flat[i] >= (row + 1) * cols) rowOffsets[++row] = i;
+      colIndices[i] = flat[i] - row * cols;
+    }
+    rowOffsets.fill(flat.length, row + 1);
+    return new CsrPattern({ cols, rowOffsets, colIndices });
+  }
+
   /** Stored entries, |B|. */
   get nnz(): number {
     return this.colIndices.length;
@@ -54,6 +75,15 @@ export class CsrPattern {
     let total = 0;
     for (let row = 0; row < this.rows; row++) total += this.rowSplits[row] - this.rowOffsets[row];
     return total;
+  }
+
+  /** The flat indices row·cols + col of all entries, in the pattern's order. */
+  flat(): Uint32Array {
+    const flat = new Uint32Array(this.nnz);
+    for (let row = 0, i = 0; row < this.rows; row++) {
+      for (const end = this.rowOffsets[row + 1]; i < end; i++) flat[i] = row * this.cols + this.colIndices[i];
+    }
+    return flat;
   }
 
   /** Calls `visit(position, row, col, inA)` for each entry, in order. */

@@ -57,6 +57,19 @@ export class Random {
   }
 }
 
+/** A 32-bit seed from several numbers, each below 2^53: what happens at step 500 in layer 2 needs no state from step 499. */
+export function mixedSeed(...parts: number[]): number {
+  let mixed = 0x9e3779b9;
+  for (const part of parts) {
+    for (const half of [part % 2 ** 32, Math.floor(part / 2 ** 32)]) {
+      let t = Math.imul(mixed ^ half, 0x85ebca6b);
+      t = Math.imul(t ^ (t >>> 13), 0xc2b2ae35);
+      mixed = (t ^ (t >>> 16)) + 0x9e3779b9;
+    }
+  }
+  return mixed >>> 0;
+}
+
 /**
  * `nnz` of the `rows·cols` positions, each subset equally likely; all in the forward set. O(nnz) memory at any size (at more than half
  * of the positions, O(rows·cols), which is then the same).

@@ -2,23 +2,18 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { OptionError } from '../errors.js';
+import { assign } from '../ops/variable.js';
 
-/** Where a variable's slots go. Our optimizers have this; tfjs's are reached through their saved weights. */
-interface CarriesSlots {
-  carrySlots(name: string, source: Int32Array): void;
-}
+/** Moves the slots of a variable: `source[i]` is the old place of what is now at `i`, −1 for a new weight. */
+export type Carry = (variable: string, source: Int32Array) => void;
 
 /**
- * Carries the slots of the variable `name` through an edit. Survivors keep theirs bit for bit, new weights start fresh (0; Adagrad's accumulator at
- * its initial value). Works for our optimizers and for `tf.train.*` except Adamax, which does not show its slots. Those count the steps of
- * Adam in common, not by weight.
+ * How an optimizer's slots are carried. Survivors keep theirs bit for bit, new weights start fresh (0; Adagrad's accumulator at its initial value).
+ * Works for our optimizers and for `tf.train.*` except Adamax, which does not show its slots. Those count the steps of Adam in common, not by weight.
  */
-export async function carrySlots(optimizer: tf.Optimizer, name: string, source: Int32Array): Promise<void> {
-  const ours = optimizer as Partial<CarriesSlots>;
-  if (ours.carrySlots) {
-    ours.carrySlots(name, source);
-    return;
-  }
+export async function carrierOf(optimizer: tf.Optimizer): Promise<Carry> {
+  const ours = optimizer as Partial<{ carrySlots: Carry }>;
+  if (ours.carrySlots) return (variable, source) => ours.carrySlots?.(variable, source);
   let slots: { name: string; tensor: tf.Tensor }[];
   try {
     slots = await optimizer.getWeights();
@@ -27,20 +22,20 @@ export async function carrySlots(optimizer: tf.Optimizer, name: string, source: 
       'optimizer of a model with moving patterns',
       'one whose slots can be read (sgd, momentum, adam, …)',
       optimizer.getClassName(),
-      {
-        cause,
-      },
+      { cause },
     );
   }
   const [iterations, ...rest] = slots;
   iterations.tensor.dispose(); // made for this call; the others are the live variables
   const fresh = (optimizer as { initialAccumulatorValue?: number }).initialAccumulatorValue ?? 0;
-  for (const slot of slotsOf(rest, name, optimizer)) {
-    const old = slot.tensor.dataSync();
-    const moved = new Float32Array(source.length).fill(fresh);
-    for (let i = 0; i < source.length; i++) if (source[i] >= 0) moved[i] = old[source[i]];
-    tf.tidy(() => (slot.tensor as tf.Variable).assign(tf.tensor1d(moved)));
-  }
+  return (variable, source) => {
+    for (const slot of slotsOf(rest, variable, optimizer)) {
+      const old = slot.tensor.dataSync();
+      const moved = new Float32Array(source.length).fill(fresh);
+      for (let i = 0; i < source.length; i++) if (source[i] >= 0) moved[i] = old[source[i]];
+      tf.tidy(() => assign(slot.tensor as tf.Variable, tf.tensor1d(moved)));
+    }
+  };
 }
 
 /** tfjs names slots after their variable. A loaded model's variables may have got a number at the end, which saved slots do not have. */

@@ -1,21 +1,32 @@
 // What a training method needs of a layer: the only way from this room to the layers.
 
 import type * as tf from '@tensorflow/tfjs-core';
+import type { Probe } from '../ops/probe.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import type { Decay } from '../wasm/kernels.js';
-import type { WasmArray } from '../wasm/memory.js';
 
 export interface SparseLayer {
   readonly name: string;
   readonly pattern: CsrPattern;
-  /** `[nnz]`, in the pattern's order. */
+  /** `[nnz]`, in the pattern's order: weights, or φ where `alpha` is not 1. */
   readonly values: tf.Variable;
   readonly density: number;
   readonly backwardDensity: number | undefined;
-  /** The whole vector `[rows·cols]` of a Top-KAST layer, up to date. */
-  readonly theta: WasmArray;
+  readonly alpha: number;
   trainable: boolean;
   decay: Decay;
+  probe: Probe | undefined;
+  owner: { readonly name: string } | undefined;
+  /** Name and options of the method that trained it last, as JSON. */
+  method: string | undefined;
+  /** The whole vector of a Top-KAST layer `[rows·cols]`, a copy. */
+  theta(): Float32Array;
+  /** Top-KAST's sets as the weights stand. */
+  largest(forwardNnz?: number): { pattern: CsrPattern; values: Float32Array };
+  /** Values for grown entries, as the layer's initializer would draw them. */
+  fresh(pattern: CsrPattern, positions: Uint32Array, key: number): Float32Array;
+  /** One bit for each position where a weight has ever been. */
+  explored(): Uint32Array;
   edit(pattern: CsrPattern, values: Float32Array): void;
 }
 

@@ -102,11 +102,111 @@ export function topK(values: Float32Array, k: number): Uint32Array {
  * Equal magnitudes: the lower index wins. O(rows·cols) time, O(nnz) memory. Throws on NaN.
  */
 export function largest(theta: WasmArray, rows: number, cols: number, forwardNnz: number, nnz: number): CsrPattern {
-  const twin = rust.Pattern.largest(theta.at, rows, cols, forwardNnz, nnz);
+  return fromWasm(rust.Pattern.largest(theta.at, rows, cols, forwardNnz, nnz), cols);
+}
+
+function fromWasm(twin: rust.Pattern, cols: number): CsrPattern {
   const colIndices = (twin.colIndices16() ?? twin.colIndices32()) as Uint16Array | Uint32Array;
-  const pattern = new CsrPattern({ cols, rowOffsets: twin.rowOffsets(), rowSplits: twin.rowSplits(), colIndices });
+  const pattern = CsrPattern.checked({ cols, rowOffsets: twin.rowOffsets(), rowSplits: twin.rowSplits(), colIndices });
   prepared.set(pattern, twin);
   return pattern;
+}
+
+/** The positions of the k lowest of any numbers, ascending; of equal ones the lower position stays. Throws on NaN. */
+export function lowest(scores: Float32Array, k: number): Uint32Array {
+  const [atScores] = carve(scores.length);
+  copyIn(atScores, scores);
+  return rust.lowest(atScores, scores.length, k);
+}
+
+/** The pattern without its entries at `dropped` and with those at the flat indices `grown`, both ascending. Throws where growth is not possible. */
+export function replace(pattern: CsrPattern, dropped: Uint32Array, grown: Uint32Array): CsrPattern {
+  return fromWasm(inWasm(pattern).replace(dropped, grown), pattern.cols);
+}
+
+/** `k` random flat indices outside the pattern, ascending, the same for the same `key`; all there are, if fewer. */
+export function freePositions(pattern: CsrPattern, k: number, key: number): Uint32Array {
+  return inWasm(pattern).freePositions(k, key);
+}
+
+/** How initial values are spread; the meaning of the two numbers as in tfjs's initializers of the name. */
+export type Spread =
+  | { readonly kind: 'uniform'; readonly low: number; readonly high: number }
+  | { readonly kind: 'normal' | 'truncatedNormal'; readonly mean: number; readonly deviation: number };
+
+function spreadArgs(spread: Spread): [kind: number, first: number, second: number] {
+  return spread.kind === 'uniform' ? [0, spread.low, spread.high] : [spread.kind === 'normal' ? 1 : 2, spread.mean, spread.deviation];
+}
+
+/** Values of positions by a hash of (key, flat index). With an `alpha`, the φ that stand for them. */
+export function draw(positions: Uint32Array, key: number, spread: Spread, alpha: number): Float32Array {
+  const [at] = carve(positions.length);
+  words(at, positions.length).set(positions);
+  rust.draw(at, positions.length, key, ...spreadArgs(spread), alpha);
+  return floats(at, positions.length);
+}
+
+/** What a seeded layer holds beyond the values of B, as it is saved. */
+export interface SeededState {
+  readonly frozenIndices: Uint32Array;
+  readonly frozenValues: Float32Array;
+  /** Empty at the start, else the magnitude's bits and the index of the last weight taken from the line. */
+  readonly cursor: Uint32Array;
+}
+
+/** Top-KAST's whole vector as a hash and what has changed since. See `crate/src/kernels/seeded.rs`. */
+export class SeededVector {
+  readonly #twin: rust.Seeded;
+
+  constructor(
+    readonly rows: number,
+    readonly cols: number,
+    key: number,
+    spread: Spread,
+    alpha: number,
+    maxFrozen: number,
+  ) {
+    loaded();
+    this.#twin = new rust.Seeded(rows, cols, key, ...spreadArgs(spread), alpha, maxFrozen);
+  }
+
+  /** The sets at the start. */
+  first(forwardNnz: number, nnz: number): { pattern: CsrPattern; values: Float32Array } {
+    return this.#result(this.#twin.first(forwardNnz, nnz));
+  }
+
+  /** The sets after B, `pattern` with its `values`, was trained. */
+  next(pattern: CsrPattern, values: Float32Array, forwardNnz: number): { pattern: CsrPattern; values: Float32Array } {
+    const twin = inWasm(pattern);
+    const [atValues] = carve(pattern.nnz);
+    copyIn(atValues, values);
+    return this.#result(this.#twin.next(twin, atValues, forwardNnz));
+  }
+
+  #result(twin: rust.Pattern): { pattern: CsrPattern; values: Float32Array } {
+    return { pattern: fromWasm(twin, this.cols), values: this.#twin.takeValues() };
+  }
+
+  /** The whole vector `[rows·cols]`. A view. */
+  whole(pattern: CsrPattern, values: Float32Array): Float32Array {
+    const size = this.rows * this.cols;
+    const [atValues, atTheta] = carve(pattern.nnz, size);
+    copyIn(atValues, values);
+    this.#twin.whole(inWasm(pattern), atValues, atTheta);
+    return floats(atTheta, size);
+  }
+
+  get state(): SeededState {
+    return { frozenIndices: this.#twin.frozenIndices(), frozenValues: this.#twin.frozenValues(), cursor: this.#twin.cursor() };
+  }
+
+  restore({ frozenIndices, frozenValues, cursor }: SeededState): void {
+    this.#twin.restore(frozenIndices, frozenValues, cursor);
+  }
+
+  free(): void {
+    this.#twin.free();
+  }
 }
 
 /** The values of a pattern's entries in a whole layer θ `[rows·cols]`. */
@@ -140,20 +240,21 @@ export function carry(from: WasmArray, source: Int32Array, to: WasmArray): void 
   rust.carry(from.at, from.length, atSource, to.at, to.length);
 }
 
-/** The k positions outside the pattern with the largest |dyᵀ·x|, by row, then column. Throws on NaN. */
+/** The k positions outside the pattern with the largest |dyᵀ·x| of those that reach `floor`, by row, then column. Throws on NaN. */
 export function gradientTopK(
   pattern: CsrPattern,
   batch: number,
   x: Float32Array,
   dy: Float32Array,
   k: number,
+  floor = 0,
 ): { rows: Uint32Array; cols: Uint32Array; gradients: Float32Array } {
   const twin = inWasm(pattern);
   const room = Math.min(k, pattern.rows * pattern.cols - pattern.nnz);
   const [atX, atDy, atRows, atCols, atGradients] = carve(x.length, dy.length, room, room, room);
   copyIn(atX, x);
   copyIn(atDy, dy);
-  const found = rust.gradientTopK(twin, batch, atX, atDy, room, atRows, atCols, atGradients);
+  const found = rust.gradientTopK(twin, batch, atX, atDy, room, floor, atRows, atCols, atGradients);
   return { rows: words(atRows, found), cols: words(atCols, found), gradients: floats(atGradients, found) };
 }
 
@@ -182,6 +283,15 @@ export function powerGradient(phi: Float32Array, dTheta: Float32Array, alpha: nu
   copyIn(atDTheta, dTheta);
   rust.powerGradient(atPhi, atDTheta, atDPhi, phi.length, alpha);
   return floats(atDPhi, phi.length);
+}
+
+/** dθ = dφ/(α·|φ|^(α−1)), 0 where that is not known. */
+export function thetaGradient(phi: Float32Array, dPhi: Float32Array, alpha: number): Float32Array {
+  const [atPhi, atDPhi, atDTheta] = carve(phi.length, phi.length, phi.length);
+  copyIn(atPhi, phi);
+  copyIn(atDPhi, dPhi);
+  rust.thetaGradient(atPhi, atDPhi, atDTheta, phi.length, alpha);
+  return floats(atDTheta, phi.length);
 }
 
 function update(values: Float32Array, gradients: Float32Array, run: (atValues: number, atGradients: number) => void): Float32Array {

@@ -16,32 +16,154 @@ pub fn largest(theta: &[f32], rows: usize, cols: usize, forward_nnz: usize, nnz:
     let mut members = vec![0u32; forward_nnz];
     top_k::top_k(&values, &mut members)?;
 
-    // Both lists ascend, so each row is a stretch of `flat`. In it the members of A go to the front. Which entry is a member no predictor could
-    // learn: each is written to both runs, and moves the end of one.
-    let mut row_offsets = vec![0; rows + 1];
-    let mut row_splits = vec![0; rows];
-    let mut col_indices = vec![0u32; nnz + 1];
-    let mut rest = vec![0u32; cols + 1];
-    let (mut next, mut member, mut end) = (0, 0, 0);
+    Ok(Members { flat: &flat, members: &members }.pattern(rows, cols, None).0)
+}
+
+/// Entries by flat index, ascending, and which of them, by position, are in A.
+pub(crate) struct Members<'a> {
+    pub flat: &'a [u32],
+    pub members: &'a [u32],
+}
+
+impl Members<'_> {
+    /// Their pattern, and `values` (given in the order of `flat`) in its order.
+    pub fn pattern(&self, rows: usize, cols: usize, values: Option<&[f32]>) -> (CsrPattern, Vec<f32>) {
+        let nnz = self.flat.len();
+        // Both lists ascend, so each row is a stretch of `flat`. In it the members of A go to the front. Which entry is a member no predictor could
+        // learn: each is written to both runs, and moves the end of one.
+        let mut row_offsets = vec![0; rows + 1];
+        let mut row_splits = vec![0; rows];
+        let mut order = vec![0u32; nnz + 1];
+        let mut rest = vec![0u32; cols + 1];
+        let (mut next, mut member, mut end) = (0, 0, 0);
+        for row in 0..rows {
+            let first = row * cols;
+            let mut others = 0;
+            while next < nnz && (self.flat[next] as usize) < first + cols {
+                let inside = self.members.get(member).is_some_and(|&m| m as usize == next);
+                (order[end], rest[others]) = (next as u32, next as u32);
+                end += usize::from(inside);
+                member += usize::from(inside);
+                others += usize::from(!inside);
+                next += 1;
+            }
+            row_splits[row] = end as u32;
+            order[end..end + others].copy_from_slice(&rest[..others]);
+            end += others;
+            row_offsets[row + 1] = end as u32;
+        }
+        order.truncate(nnz);
+        let values = values.map_or_else(Vec::new, |values| order.iter().map(|&i| values[i as usize]).collect());
+        let mut row = 0;
+        let mut col_indices = order;
+        for (i, column) in col_indices.iter_mut().enumerate() {
+            while row_offsets[row + 1] as usize <= i {
+                row += 1;
+            }
+            *column = self.flat[*column as usize] - (row * cols) as u32;
+        }
+        (CsrPattern::new(cols, row_offsets, row_splits, col_indices).expect("columns ascend in each run"), values)
+    }
+}
+
+/// The entries of a pattern with their values, by flat index.
+pub(crate) fn in_flat_order(pattern: &CsrPattern, values: &[f32]) -> Vec<(u32, f32)> {
+    assert_eq!(values.len(), pattern.nnz());
+    let mut entries = Vec::with_capacity(values.len());
+    for row in 0..pattern.rows() {
+        let (start, split, end) = pattern.by_row.line(row);
+        let at = |i: usize| (row * pattern.cols() + pattern.by_row.indices().get(i)) as u32;
+        let (mut a, mut rest) = (start, split);
+        while a < split || rest < end {
+            let i = if rest == end || (a < split && at(a) < at(rest)) { &mut a } else { &mut rest };
+            entries.push((at(*i), values[*i]));
+            *i += 1;
+        }
+    }
+    entries
+}
+
+/// The positions of the `k` lowest scores, ascending. Of equal scores the higher position is among them. O(n). Refuses NaN.
+pub fn lowest(scores: &[f32], k: usize) -> Result<Vec<u32>, NotANumber> {
+    assert!(k <= scores.len());
+    if let Some(index) = scores.iter().position(|s| s.is_nan()) {
+        return Err(NotANumber { index });
+    }
+    if k == 0 {
+        return Ok(Vec::new());
+    }
+    // Bits that order as the scores do, then the position, falling. Adding 0 makes one of the two zeros.
+    let key = |score: f32| {
+        let bits = (score + 0.0).to_bits();
+        if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+    };
+    let mut keys: Vec<u64> = scores.iter().enumerate().map(|(i, &s)| u64::from(key(s)) << 32 | u64::from(!(i as u32))).collect();
+    keys.select_nth_unstable(k - 1);
+    let mut lowest: Vec<u32> = keys[..k].iter().map(|&key| !(key as u32)).collect();
+    lowest.sort_unstable();
+    Ok(lowest)
+}
+
+/// Why a pattern cannot be edited as asked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum EditError {
+    /// An index of `grown` is not below rows·cols, or not above the one before it.
+    Order { index: u32 },
+    /// A grown position is stored and was not dropped.
+    Taken { index: u32 },
+}
+
+impl std::fmt::Display for EditError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Order { index } => write!(f, "expected ascending positions inside the layer, each once, received {index}"),
+            Self::Taken { index } => write!(f, "expected free positions, received {index}, which is stored and was not dropped"),
+        }
+    }
+}
+
+impl std::error::Error for EditError {}
+
+/// The pattern without the entries at positions `dropped` (ascending) and with those at the flat indices `grown` (ascending), which may be places just
+/// dropped. Everything in A. O(nnz).
+pub fn replace(pattern: &CsrPattern, dropped: &[u32], grown: &[u32]) -> Result<CsrPattern, EditError> {
+    let (rows, cols) = (pattern.rows(), pattern.cols());
+    let mut last = None;
+    for &index in grown {
+        if index as usize >= rows * cols || last.is_some_and(|last| index <= last) {
+            return Err(EditError::Order { index });
+        }
+        last = Some(index);
+    }
+    let mut grown = grown.iter().copied().peekable();
+    let mut dropped = dropped.iter().copied().peekable();
+    let mut col_indices = Vec::with_capacity(pattern.nnz() + grown.len());
+    let mut row_offsets = Vec::with_capacity(rows + 1);
+    row_offsets.push(0);
     for row in 0..rows {
         let first = row * cols;
-        let mut others = 0;
-        while next < nnz && (flat[next] as usize) < first + cols {
-            let column = (flat[next] as usize - first) as u32;
-            let inside = members.get(member).is_some_and(|&m| m as usize == next);
-            (col_indices[end], rest[others]) = (column, column);
-            end += usize::from(inside);
-            member += usize::from(inside);
-            others += usize::from(!inside);
-            next += 1;
+        let (start, split, end) = pattern.by_row.line(row);
+        assert_eq!(split, end, "only patterns without B∖A are edited by parts");
+        for i in start..end {
+            if dropped.next_if_eq(&(i as u32)).is_some() {
+                continue;
+            }
+            let flat = (first + pattern.by_row.indices().get(i)) as u32;
+            while let Some(index) = grown.next_if(|&g| g < flat) {
+                col_indices.push(index - first as u32);
+            }
+            if grown.peek() == Some(&flat) {
+                return Err(EditError::Taken { index: flat });
+            }
+            col_indices.push(flat - first as u32);
         }
-        row_splits[row] = end as u32;
-        col_indices[end..end + others].copy_from_slice(&rest[..others]);
-        end += others;
-        row_offsets[row + 1] = end as u32;
+        while let Some(index) = grown.next_if(|&g| (g as usize) < first + cols) {
+            col_indices.push(index - first as u32);
+        }
+        row_offsets.push(col_indices.len() as u32);
     }
-    col_indices.truncate(nnz);
-    Ok(CsrPattern::new(cols, row_offsets, row_splits, col_indices).expect("columns ascend in each run"))
+    let row_splits = row_offsets[1..].to_vec();
+    Ok(CsrPattern::new(cols, row_offsets, row_splits, col_indices).expect("merged in order"))
 }
 
 /// For each entry of `next` its position in `previous`, or −1 where it is new. Overwrites `source [nnz of next]`. Says whether anything moved.

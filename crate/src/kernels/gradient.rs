@@ -38,12 +38,14 @@ type Tile = [[F32x4; 2]; UNITS];
 
 /// The `k` positions outside `pattern` where |dYᵀ·X| is largest (fewer if fewer exist), by row, then column. Equal magnitudes: the lower
 /// row, then the lower column wins. `x [batch, in]`, `dy [batch, out]` row-major. O(k) memory beside a copy of dY.
-pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize) -> Result<Vec<Candidate>, NotANumber> {
+///
+/// Gradients below `floor` are left out. That lets one selection run over several layers: what the layers so far have filled it with raises the floor.
+pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize, floor: f32) -> Result<Vec<Candidate>, NotANumber> {
     let (rows, cols) = (pattern.rows(), pattern.cols());
     // Room for as many again before a selection cuts back to k and raises the threshold.
     let room = 2 * k.max(512);
     let mut best: Vec<Candidate> = Vec::new();
-    let mut threshold = 0.0f32;
+    let mut threshold = floor;
     let mut nan = None;
     if k == 0 {
         return Ok(best);

@@ -17,7 +17,7 @@
 //! whatever tile does it. Results depend on the binary (see `lanes`), not on the shape of the batch around a sample.
 //!
 //! The others: [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
-//! [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
+//! [`random`] (numbers by hash), [`seeded`] (Top-KAST without its whole vector), [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
 
 pub mod backward;
 pub mod edit;
@@ -27,6 +27,8 @@ pub mod optimizer;
 pub mod pack;
 pub mod peak;
 pub mod power;
+pub mod random;
+pub mod seeded;
 pub mod top_k;
 
 /// Samples in a panel.

@@ -76,3 +76,48 @@ fn gather_undoes_scatter_and_scatter_leaves_the_rest() {
     assert_eq!(back, values);
     assert!((0..99).all(|i| l.flat.contains(&i) || theta[i] == -1.0));
 }
+
+#[test]
+fn the_lowest_scores_go_and_of_equal_ones_the_lower_position_stays() {
+    let mut random = Random(24);
+    for n in [0, 1, 2, 9, 200] {
+        let scores: Vec<f32> = (0..n).map(|_| random.below(9) as f32 - 4.0).map(|s| if s == 0.0 { -0.0 } else { s }).collect();
+        for k in 0..=n {
+            let mut order: Vec<u32> = (0..n as u32).collect();
+            order.sort_by(|&a, &b| scores[a as usize].partial_cmp(&scores[b as usize]).unwrap().then(b.cmp(&a)));
+            let mut expected = order[..k].to_vec();
+            expected.sort_unstable();
+            assert_eq!(edit::lowest(&scores, k).expect("numbers"), expected);
+        }
+    }
+    assert_eq!(edit::lowest(&[-0.0, 0.0, -0.0], 1).unwrap(), [2], "the two zeros are equal");
+    assert_eq!(edit::lowest(&[f32::NEG_INFINITY, f32::NAN], 1).expect_err("NaN").index, 1);
+}
+
+#[test]
+fn a_replaced_pattern_is_the_old_one_less_the_dropped_and_with_the_grown() {
+    let mut random = Random(25);
+    for (rows, cols) in [(0, 3), (3, 0), (1, 1), (5, 3), (17, 33)] {
+        for density in [0, 20, 100] {
+            let l = layer(&mut random, rows, cols, density, false);
+            let dropped: Vec<u32> = (0..l.flat.len() as u32).filter(|_| random.below(3) == 0).collect();
+            let kept = |i: usize| l.flat.binary_search(&i).is_ok_and(|at| !dropped.contains(&(at as u32)));
+            // Among free positions and those just dropped.
+            let grown: Vec<u32> = (0..rows * cols).filter(|&i| !kept(i) && random.below(4) == 0).map(|i| i as u32).collect();
+            let next = edit::replace(&l.pattern, &dropped, &grown).expect("free positions");
+            let expected: Vec<usize> = (0..rows * cols).filter(|&i| kept(i) || grown.contains(&(i as u32))).collect();
+            assert_eq!(places(&next), expected);
+        }
+    }
+}
+
+#[test]
+fn growth_where_it_cannot_be_is_refused() {
+    let pattern = CsrPattern::new(3, vec![0, 2], vec![2], vec![0, 2]).unwrap();
+    let refused = |dropped: &[u32], grown: &[u32]| edit::replace(&pattern, dropped, grown).expect_err("refused");
+    assert_eq!(refused(&[], &[2]), edit::EditError::Taken { index: 2 });
+    assert_eq!(refused(&[0], &[0, 2]), edit::EditError::Taken { index: 2 });
+    assert_eq!(refused(&[], &[1, 1]), edit::EditError::Order { index: 1 });
+    assert_eq!(refused(&[], &[3]), edit::EditError::Order { index: 3 });
+    assert!(edit::replace(&pattern, &[1], &[2]).is_ok(), "just dropped");
+}

@@ -4,5 +4,7 @@ mod edit;
 mod optimizer;
 mod pattern;
 mod products;
+mod random;
+mod seeded;
 mod selection;
 mod support;

@@ -68,7 +68,7 @@ fn the_streamed_gradient_equals_the_dense_one() {
                 let outside: Vec<usize> = (0..rows * cols).filter(|&i| layer.mask[i] == 0).collect();
                 let values: Vec<f32> = outside.iter().map(|&i| dw[i]).collect();
                 for k in [0, 1, 7, values.len(), values.len() + 1] {
-                    let got = gradient::top_k(&layer.pattern, &x, &dy, batch, k).expect("no NaN");
+                    let got = gradient::top_k(&layer.pattern, &x, &dy, batch, k, 0.0).expect("no NaN");
                     let expected = reference::top_k(&values, k.min(values.len()));
                     let flat: Vec<usize> = got.iter().map(|c| c.row as usize * cols + c.col as usize).collect();
                     assert_eq!(flat, expected.iter().map(|&i| outside[i as usize]).collect::<Vec<_>>());
@@ -94,7 +94,7 @@ fn a_full_buffer_keeps_the_right_ones() {
     let x: Vec<f32> = (0..cols).map(|c| if c % 30 == 29 { 3.0 } else { 1.0 }).collect();
     let dy = vec![1.0; rows];
     let [_, dw] = reference::backward(&layer.mask, &layer.dense, &x, &dy, 1, rows, cols);
-    let got = gradient::top_k(&layer.pattern, &x, &dy, 1, 300).expect("no NaN");
+    let got = gradient::top_k(&layer.pattern, &x, &dy, 1, 300, 0.0).expect("no NaN");
     let flat: Vec<u32> = got.iter().map(|c| c.row * cols as u32 + c.col).collect();
     assert_eq!(flat, reference::top_k(&dw, 300));
 }
@@ -104,6 +104,6 @@ fn a_nan_gradient_is_refused_by_its_place() {
     let mut random = Random(11);
     let layer = layer(&mut random, 3, 4, 0, false);
     let dy = [1.0, 1.0, 1.0];
-    let refused = gradient::top_k(&layer.pattern, &[1.0, f32::NAN, 2.0, 3.0], &dy, 1, 2);
+    let refused = gradient::top_k(&layer.pattern, &[1.0, f32::NAN, 2.0, 3.0], &dy, 1, 2, 0.0);
     assert_eq!(refused, Err(gradient::NotANumber { row: 0, col: 1 }));
 }

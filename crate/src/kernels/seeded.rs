@@ -1,0 +1,222 @@
+//! Top-KAST without its whole vector: a weight that was never in the backward set B still has its initial value, which a hash gives back.
+//!
+//! Kept are B, the weights that have left it (*frozen*), and a few candidates. All others only stand in a line, by falling |θ₀|: the next to enter B
+//! is always the next of that line, so a cursor into it says who has been taken. O(nnz + ever visited) memory; a pass over the layer, O(1) a weight,
+//! refills the candidates when they run out. The result equals the method on the whole vector, bit for bit.
+
+use super::edit::{Members, in_flat_order};
+use super::random::Source;
+use super::top_k;
+use crate::pattern::CsrPattern;
+use std::fmt;
+
+/// Why the sets cannot be found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SeededError {
+    /// A weight is NaN, which has no magnitude to rank.
+    NotANumber { index: u32 },
+    /// A weight is in two places, or out of order, or not of this layer: a saved state that was changed.
+    Inconsistent { index: u32 },
+}
+
+impl fmt::Display for SeededError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotANumber { index } => write!(f, "expected numbers, received NaN at index {index}"),
+            Self::Inconsistent { index } => write!(f, "expected each weight once, in order and inside the layer, received index {index}"),
+        }
+    }
+}
+
+impl std::error::Error for SeededError {}
+
+/// A place in the line: larger magnitudes stand before smaller ones, of equal ones the lower index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rank {
+    /// The bits of |θ₀|, which order as the numbers do.
+    pub magnitude: u32,
+    pub index: u32,
+}
+
+impl Rank {
+    fn of(index: u32, value: f32) -> Self {
+        Self { magnitude: value.abs().to_bits(), index }
+    }
+
+    fn is_before(self, other: Self) -> bool {
+        self.magnitude > other.magnitude || (self.magnitude == other.magnitude && self.index < other.index)
+    }
+}
+
+type Weight = (u32, f32);
+
+/// What a layer `[rows, cols]` holds besides the values of B.
+#[derive(Debug)]
+pub struct Seeded {
+    source: Source,
+    rows: usize,
+    cols: usize,
+    /// Weights that left B, by flat index.
+    frozen: Vec<Weight>,
+    max_frozen: usize,
+    /// The last of the line that was taken into B.
+    cursor: Option<Rank>,
+    /// The next of the line, by flat index.
+    candidates: Vec<Weight>,
+    /// Nobody stands behind the candidates.
+    exhausted: bool,
+}
+
+impl Seeded {
+    /// A layer at its start. Beyond `max_frozen`, the smallest weights that left B are given up and become 0.
+    pub fn new(source: Source, rows: usize, cols: usize, max_frozen: usize) -> Self {
+        assert!(u32::try_from(rows * cols).is_ok());
+        Self { source, rows, cols, frozen: Vec::new(), max_frozen, cursor: None, candidates: Vec::new(), exhausted: false }
+    }
+
+    /// Goes on where another left off, with its frozen weights and its cursor.
+    pub fn restore(&mut self, frozen: Vec<Weight>, cursor: Option<Rank>) -> Result<(), SeededError> {
+        self.check(&frozen)?;
+        (self.frozen, self.cursor) = (frozen, cursor);
+        (self.candidates, self.exhausted) = (Vec::new(), false);
+        Ok(())
+    }
+
+    fn check(&self, weights: &[Weight]) -> Result<(), SeededError> {
+        let size = self.rows * self.cols;
+        let beyond = weights.last().filter(|w| w.0 as usize >= size);
+        let disorder = || weights.windows(2).find(|w| w[0].0 >= w[1].0).map(|w| &w[1]);
+        beyond.or_else(disorder).map_or(Ok(()), |w| Err(SeededError::Inconsistent { index: w.0 }))
+    }
+
+    pub fn frozen(&self) -> &[Weight] {
+        &self.frozen
+    }
+
+    pub fn cursor(&self) -> Option<Rank> {
+        self.cursor
+    }
+
+    /// Top-KAST's sets of the layer as it is: the `nnz` largest |θ| as B, the `forward_nnz` largest of these as A, and their values. `pattern` and
+    /// `values` are the B of before, none at the start. Equal magnitudes: the lower index wins.
+    pub fn largest(
+        &mut self,
+        before: Option<(&CsrPattern, &[f32])>,
+        forward_nnz: usize,
+        nnz: usize,
+    ) -> Result<(CsrPattern, Vec<f32>), SeededError> {
+        assert!(forward_nnz <= nnz && nnz <= self.rows * self.cols);
+        let old: Vec<Weight> = before.map_or_else(Vec::new, |(pattern, values)| in_flat_order(pattern, values));
+        if self.candidates.is_empty() && !self.exhausted {
+            self.refill(nnz);
+        }
+        let (all, chosen) = loop {
+            let all = merge(&merge(&old, &self.frozen), &self.candidates);
+            // More B than the layer has weights to give can only come from a changed file.
+            if all.len() < nnz {
+                return Err(SeededError::Inconsistent { index: self.cursor.map_or(0, |last| last.index) });
+            }
+            self.check(&all)?;
+            let values: Vec<f32> = all.iter().map(|w| w.1).collect();
+            let mut chosen = vec![0u32; nnz];
+            top_k::top_k(&values, &mut chosen).map_err(|nan| SeededError::NotANumber { index: all[nan.index].0 })?;
+            let taken = |w: &Weight| chosen.binary_search_by_key(&w.0, |&i| all[i as usize].0).is_ok();
+            // If one candidate stays behind, so do all who stand behind it.
+            if self.exhausted || !self.candidates.iter().all(taken) {
+                break (all, chosen);
+            }
+            self.refill(nnz);
+        };
+
+        let next: Vec<Weight> = chosen.iter().map(|&i| all[i as usize]).collect();
+        let is_in = |list: &[Weight], w: &Weight| list.binary_search_by_key(&w.0, |other| other.0).is_ok();
+        for &(index, value) in self.candidates.iter().filter(|&w| is_in(&next, w)) {
+            let rank = Rank::of(index, value);
+            if self.cursor.is_none_or(|last| last.is_before(rank)) {
+                self.cursor = Some(rank);
+            }
+        }
+        self.candidates.retain(|w| !is_in(&next, w));
+        self.frozen.retain(|w| !is_in(&next, w));
+        let left: Vec<Weight> = old.into_iter().filter(|w| !is_in(&next, w)).collect();
+        self.frozen = merge(&self.frozen, &left);
+        if self.frozen.len() > self.max_frozen {
+            let kept = largest(self.frozen.iter().map(|w| w.1), self.max_frozen);
+            self.frozen = kept.iter().map(|&i| self.frozen[i as usize]).collect();
+        }
+
+        let (flat, values): (Vec<u32>, Vec<f32>) = next.into_iter().unzip();
+        let members = largest(values.iter().copied(), forward_nnz);
+        Ok(Members { flat: &flat, members: &members }.pattern(self.rows, self.cols, Some(&values)))
+    }
+
+    /// The whole vector, for those who want to look at it. A taken weight that is nowhere was given up: it is 0.
+    pub fn whole(&self, pattern: &CsrPattern, values: &[f32], theta: &mut [f32]) {
+        assert_eq!(theta.len(), self.rows * self.cols);
+        for (i, theta) in theta.iter_mut().enumerate() {
+            let value = self.source.value(i as u32);
+            *theta = if self.cursor.is_some_and(|last| !last.is_before(Rank::of(i as u32, value))) { 0.0 } else { value };
+        }
+        for &(i, value) in self.frozen.iter().chain(&in_flat_order(pattern, values)) {
+            theta[i as usize] = value;
+        }
+    }
+
+    /// Adds the next of the line to the candidates: an eighth of `nnz`, or whoever is left. At the start `nnz`, all of which will be taken.
+    fn refill(&mut self, nnz: usize) {
+        let count = if self.cursor.is_none() && self.candidates.is_empty() { nnz + 1 } else { (nnz / 8).max(512) };
+        let last = self.candidates.iter().map(|&(i, v)| Rank::of(i, v)).reduce(|a, b| if a.is_before(b) { b } else { a }).or(self.cursor);
+        let mut found: Vec<Weight> = Vec::new();
+        let by_rank = |a: &Weight, b: &Weight| {
+            let (a, b) = (Rank::of(a.0, a.1), Rank::of(b.0, b.1));
+            b.magnitude.cmp(&a.magnitude).then(a.index.cmp(&b.index))
+        };
+        let mut threshold = 0.0f32;
+        for index in 0..(self.rows * self.cols) as u32 {
+            let value = self.source.value(index);
+            if value.abs() < threshold || last.is_some_and(|last| !last.is_before(Rank::of(index, value))) {
+                continue;
+            }
+            found.push((index, value));
+            // Room for as many again before a selection cuts back and raises the threshold.
+            if found.len() == 2 * count {
+                let (_, kth, _) = found.select_nth_unstable_by(count - 1, by_rank);
+                threshold = kth.1.abs();
+                found.truncate(count);
+            }
+        }
+        if found.len() > count {
+            found.select_nth_unstable_by(count - 1, by_rank);
+            found.truncate(count);
+        } else {
+            self.exhausted = found.len() < count;
+        }
+        found.sort_unstable_by_key(|w| w.0);
+        self.candidates = merge(&self.candidates, &found);
+    }
+}
+
+/// The positions of the k largest of weights that were ranked before, and so hold no NaN.
+fn largest(weights: impl Iterator<Item = f32>, k: usize) -> Vec<u32> {
+    let mut positions = vec![0u32; k];
+    top_k::top_k(&weights.collect::<Vec<f32>>(), &mut positions).expect("no NaN");
+    positions
+}
+
+/// Two ascending lists without common indices, as one.
+fn merge(a: &[Weight], b: &[Weight]) -> Vec<Weight> {
+    let mut all = Vec::with_capacity(a.len() + b.len());
+    let (mut i, mut j) = (0, 0);
+    while i < a.len() && j < b.len() {
+        if a[i].0 < b[j].0 {
+            all.push(a[i]);
+            i += 1;
+        } else {
+            all.push(b[j]);
+            j += 1;
+        }
+    }
+    all.extend_from_slice(&a[i..]);
+    all.extend_from_slice(&b[j..]);
+    all
+}

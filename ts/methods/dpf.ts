@@ -1,0 +1,77 @@
+// DPF: dynamic model pruning with feedback (Lin et al. 2020, https://arxiv.org/abs/2006.07253).
+
+import { checkNumber, OptionError } from '../errors.js';
+import { type Anneal, checkSchedule, cubic, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
+import { globallyLargest } from '../topology/select.js';
+import type { SparseLayer } from '../topology/sparse_layer.js';
+import { Training, type TrainingArgs } from '../topology/training.js';
+import { refresh } from './top_kast.js';
+
+export interface DpfArgs extends ScheduleArgs, TrainingArgs {
+  /** Share of all weights in the forward pass from `endStep` on, in (0, 1]. */
+  density: number;
+  /** The way there from the density of the layers. Default `cubic`. */
+  anneal?: Anneal;
+}
+
+/**
+ * Top-KAST's limit: every weight is trained, by the gradient at the pruned model, so that one pruned too early comes back. The forward set is the
+ * largest |θ| over all layers, chosen anew every 16 steps to the end of the training. Layers need `backwardDensity: 1`, and memory is that of dense
+ * ones, with gradient and moments.
+ */
+export class Dpf extends Training {
+  readonly name = 'dpf';
+  readonly density: number;
+  readonly anneal: Anneal;
+  readonly #args: ScheduleArgs;
+  #schedule: Schedule | undefined;
+
+  constructor(args: DpfArgs) {
+    super(args);
+    this.density = checkNumber('dpf density', args.density, 0, 1, true);
+    this.anneal = args.anneal ?? cubic;
+    const { beginStep = 0, endStep, every = 16 } = args;
+    this.#args = { beginStep, endStep, every };
+    checkSchedule('dpf', this.#args);
+  }
+
+  protected options(): Record<string, unknown> {
+    const { density, anneal } = this;
+    return { density, anneal: anneal.name, ...(this.#schedule as Schedule).toJSON() };
+  }
+
+  protected refuses(layer: SparseLayer): string | undefined {
+    return layer.backwardDensity === 1 ? undefined : 'layers with a backwardDensity of 1, whose every weight is trained';
+  }
+
+  protected override begin(layers: readonly SparseLayer[], step: number): void {
+    this.#schedule = this.scheduled(this.#args, step);
+    const sparser = layers.find((layer) => layer.density < this.density);
+    if (sparser) throw new OptionError(`dpf density for ${sparser.name}`, `at most its own, ${sparser.density}`, this.density);
+  }
+
+  protected async after(step: number, layers: readonly SparseLayer[]): Promise<void> {
+    const { beginStep, every } = this.#schedule as Schedule;
+    // The density stops falling at endStep; weights go on changing places.
+    if (step < Math.max(1, beginStep) || (step - beginStep) % every !== 0) return;
+    await this.prepare();
+    const left = this.anneal((this.#schedule as Schedule).progress(step));
+    const target = layers.reduce((sum, { density, pattern }) => sum + (this.density + (density - this.density) * left) * pattern.nnz, 0);
+    const thetas = layers.map((layer) => layer.theta().map((phi) => Math.sign(phi) * Math.abs(phi) ** layer.alpha));
+    let kept: Uint32Array[];
+    try {
+      kept = globallyLargest(thetas, Math.max(1, Math.round(target)));
+    } catch (cause) {
+      throw new OptionError('dpf weights', 'numbers (has the training diverged?)', (cause as Error).message, { cause });
+    }
+    layers.forEach((layer, i) => {
+      const next = refresh(this.name, layer, kept[i].length);
+      this.edit(layer, next.pattern, () => next.values);
+    });
+  }
+}
+
+/** See {@link Dpf}. */
+export function dpf(args: DpfArgs): Dpf {
+  return new Dpf(args);
+}

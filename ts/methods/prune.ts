@@ -1,0 +1,95 @@
+// One-shot magnitude pruning of a trained model.
+
+import type * as tf from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { checkNumber, OptionError } from '../errors.js';
+import { replace } from '../ops/whole_layer.js';
+import { carrierOf } from '../topology/carry.js';
+import { carried, edit } from '../topology/edit.js';
+import { LayerView } from '../topology/layer_view.js';
+import { checkScope, keptOf, others, type Scope } from '../topology/select.js';
+import { sparseLayers } from '../topology/sparse_layer.js';
+
+export interface PruneArgs {
+  /** Share of all positions that keeps its weight, in (0, 1]. A layer keeps ⌊density·size⌋, at least 1. */
+  density: number;
+  /** How layers share it. Default 'layer'. */
+  scope?: Scope;
+  /** With scope 'layer', the last layer keeps min(1, outputFactor·density). Default 2, as in Powerpropagation's notebook; 1 treats it as the others. */
+  outputFactor?: number;
+  /** Whose slots follow. Default: the optimizer the model was compiled with, if any. */
+  optimizer?: tf.Optimizer;
+}
+
+/**
+ * Takes the smallest |θ| out of the sparse layers of a model, once; to be trained on or used as it is. With Powerpropagation, ranking is by θ, not by
+ * the stored φ. For models of `tf.layers.dense` or `layers.powerDense`, see `sparsify`.
+ *
+ * Throws an OptionError when a layer has fewer weights than the density asks for.
+ */
+export async function prune(model: LayersModel, args: PruneArgs): Promise<void> {
+  const { optimizer = model.optimizer } = args;
+  const layers = sparseLayers(model);
+  if (layers.length === 0) {
+    const names = model.layers.map((layer) => layer.name);
+    throw new OptionError('prune model', 'one with sparse layers (for dense ones: sparsify)', names);
+  }
+  for (const layer of layers) {
+    if (layer.backwardDensity !== undefined) throw new OptionError('prune model', 'layers without a backwardDensity', layer.name);
+  }
+  const named = layers.map((layer, i) => ({
+    name: layer.name,
+    weights: new LayerView(layer, i, 0, 0).weights,
+    size: layer.pattern.rows * layer.pattern.cols,
+  }));
+  const kept = pruned('prune', named, args);
+  const carry = optimizer ? await carrierOf(optimizer) : () => {};
+  layers.forEach((layer, i) => {
+    const { pattern } = layer;
+    const next = replace(pattern, others(kept[i], pattern.nnz), new Uint32Array(0));
+    edit(layer, next, (source) => carried(layer.values.dataSync() as Float32Array, source), carry);
+  });
+}
+
+/** A layer's weights, among `size` positions. */
+export interface Prunable {
+  name: string;
+  weights: Float32Array;
+  size: number;
+}
+
+/** Positions of the weights that stay in each layer. */
+export function pruned(
+  name: string,
+  layers: readonly Prunable[],
+  { density, scope = 'layer', outputFactor = 2 }: PruneArgs,
+): Uint32Array[] {
+  checkNumber(`${name} density`, density, 0, 1, true);
+  checkScope(`${name} scope`, scope);
+  checkNumber(`${name} outputFactor`, outputFactor, 0, Infinity, true);
+  const share = (i: number) => (scope === 'layer' && i === layers.length - 1 ? Math.min(1, outputFactor * density) : density);
+  const targets = layers.map(({ size }, i) => Math.max(1, Math.floor(share(i) * size)));
+  const short = layers.findIndex(({ weights }, i) => weights.length < targets[i]);
+  const total = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
+  if (scope === 'layer' && short >= 0) {
+    const { name: layer, size, weights } = layers[short];
+    throw new OptionError(
+      `${name} density for ${layer}`,
+      `at most what it has, ${weights.length} of ${size} weights`,
+      `${share(short)} (${targets[short]})`,
+    );
+  }
+  if (scope !== 'layer' && total(layers.map(({ weights }) => weights.length)) < total(targets)) {
+    throw new OptionError(
+      `${name} density`,
+      `at most what the model has, ${total(layers.map(({ weights }) => weights.length))} weights`,
+      density,
+    );
+  }
+  return keptOf(
+    name,
+    layers.map(({ weights }) => weights),
+    targets,
+    scope,
+  );
+}

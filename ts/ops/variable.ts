@@ -1,0 +1,18 @@
+// tfjs fixes a variable's shape for life. Patterns change the number of their weights, and the variable must stay the one that optimizers know.
+
+import * as tf from '@tensorflow/tfjs-core';
+
+/** `variable.assign(value)`, also for a value of another shape. */
+export function assign(variable: tf.Variable, value: tf.Tensor): void {
+  if (tf.util.arraysEqual(variable.shape, value.shape)) {
+    variable.assign(value);
+    return;
+  }
+  // As tfjs's own `assign`; its books need the old size before and the new one after.
+  const engine = tf.engine();
+  engine.disposeTensor(variable);
+  const { shape, size, strides, dataId } = value;
+  Object.assign(variable, { shape, size, strides, dataId });
+  // tfjs's own call; its type asks for a backend where null means that of the data.
+  engine.incRef(variable, null as unknown as tf.KernelBackend);
+}

@@ -1,0 +1,244 @@
+// Dynamic sparse training: every so often drop some weights and grow as many others. A method is the rule by which it chooses.
+
+import { checkCount, checkNumber, OptionError } from '../errors.js';
+import { Probe } from '../ops/probe.js';
+import { releasePattern } from '../ops/sparse_dense.js';
+import { lowest, replace } from '../ops/whole_layer.js';
+import type { CsrPattern } from '../pattern/csr.js';
+import { mixedSeed } from '../pattern/random.js';
+import { LayerView } from './layer_view.js';
+import { type Anneal, checkSchedule, cosine, type Schedule, type ScheduleArgs } from './schedule.js';
+import type { SparseLayer } from './sparse_layer.js';
+import { Training, type TrainingArgs } from './training.js';
+
+/**
+ * How a method chooses. The three functions in which methods differ; everything else is the same for all.
+ *
+ * ```js
+ * // Drops the weights that the last step made smaller the most; grows at random.
+ * const mine = { name: 'mine', dropScore: ({ weights, gradients }) => weights.map((w, i) => -w * gradients[i]), usesGradients: true,
+ *                grow: eachLayer((layer, k) => layer.randomFree(k)) };
+ * callbacks: [dropGrow(mine, { dropFraction: 0.2, endStep: 5000 })]
+ * ```
+ */
+export interface Rule {
+  readonly name: string;
+  /** How many weights a layer drops. Default: ⌊nnz·fraction⌋. */
+  dropCount?(layer: LayerView, fraction: number): number;
+  /** A score for each weight `[nnz]`; those with the lowest are dropped, of equal ones the higher position. Default: |θ|. */
+  dropScore?(layer: LayerView, fraction: number): Float32Array;
+  /**
+   * Where each layer grows: free positions, ascending, for each of `layers`. `counts` is what they drop; layers may get other shares of the sum
+   * ({@link eachLayer} gives each its own). Where less is grown in all, less is dropped.
+   */
+  grow(layers: readonly LayerView[], counts: readonly number[]): Uint32Array[];
+  /** Whether `grow` or `dropScore` ask for gradients; without it the layers do not record them. */
+  readonly usesGradients?: boolean;
+}
+
+export interface DropGrowArgs extends ScheduleArgs, TrainingArgs {
+  /** Share of a layer's weights that is dropped at the first edit, in [0, 1]. Default 0.3, as RigL and SET. */
+  dropFraction?: number;
+  /** How that share falls until `endStep`. Default `cosine`, as RigL. */
+  anneal?: Anneal;
+  /** Whether positions just dropped may grow again at once; they then keep value and moments. Default: as the method was published. */
+  regrow?: boolean;
+  /**
+   * Values of grown weights: 0, or drawn as the layer's initializer would. Default: as published, and 'initializer' for layers with an `alpha` above 1,
+   * where a 0 has no gradient and would stay for ever.
+   */
+  growInit?: 'zeros' | 'initializer';
+  /** Steps whose gradients are added up for growth. Default 1, the step at hand. Memory: 4·batch·(in + out) bytes a step and layer. */
+  accumulate?: number;
+  /** Of everything drawn at random. Default 0. */
+  seed?: number;
+}
+
+/** A rule that serves each layer by itself: as many grown as dropped. */
+export function eachLayer(grow: (layer: LayerView, k: number) => Uint32Array): Rule['grow'] {
+  return (layers, counts) => layers.map((layer, i) => grow(layer, Math.min(counts[i], layer.free)));
+}
+
+/** Trains layers by a {@link Rule}. The number of weights over all its layers stays as it is, exactly. */
+export class DropGrow extends Training {
+  readonly name: string;
+  readonly dropFraction: number;
+  readonly anneal: Anneal;
+  readonly regrow: boolean;
+  readonly growInit: 'zeros' | 'initializer' | undefined;
+  readonly accumulate: number;
+  readonly seed: number;
+  readonly #schedule: ScheduleArgs;
+  #resolved: Schedule | undefined;
+
+  /** `extra` are options of the rule, to be saved with the others. */
+  constructor(
+    readonly rule: Rule,
+    args: DropGrowArgs = {},
+    readonly extra: Record<string, unknown> = {},
+  ) {
+    super(args);
+    const { name } = rule;
+    this.name = name;
+    this.dropFraction = checkNumber(`${name} dropFraction`, args.dropFraction ?? 0.3, 0, 1);
+    this.anneal = args.anneal ?? cosine;
+    this.regrow = args.regrow ?? false;
+    this.growInit = args.growInit;
+    if (args.growInit !== undefined && args.growInit !== 'zeros' && args.growInit !== 'initializer') {
+      throw new OptionError(`${name} growInit`, "'zeros' or 'initializer'", args.growInit);
+    }
+    this.accumulate = checkCount(`${name} accumulate`, args.accumulate ?? 1, 1);
+    this.seed = checkCount(`${name} seed`, args.seed ?? 0, 0);
+    const { beginStep, endStep, every } = args;
+    this.#schedule = { beginStep, endStep, every };
+    checkSchedule(name, this.#schedule);
+  }
+
+  /** When it edits. Known once a model is attached. */
+  get schedule(): Schedule {
+    if (!this.#resolved) throw new Error(`${this.name}: attach(model) before asking for the schedule`);
+    return this.#resolved;
+  }
+
+  protected options(): Record<string, unknown> {
+    const { dropFraction, anneal, regrow, growInit = null, accumulate, seed } = this;
+    return { dropFraction, anneal: anneal.name, regrow, growInit, accumulate, seed, ...this.extra, ...this.schedule.toJSON() };
+  }
+
+  protected refuses(layer: SparseLayer): string | undefined {
+    return layer.backwardDensity === undefined ? undefined : 'layers without a backwardDensity (that is Top-KAST, for topKast())';
+  }
+
+  protected override begin(layers: readonly SparseLayer[], step: number): void {
+    const stuck = this.growInit === 'zeros' ? layers.find((layer) => layer.alpha > 1) : undefined;
+    if (stuck) {
+      throw new OptionError(
+        `${this.name} growInit of ${stuck.name}`,
+        `'initializer', since at alpha ${stuck.alpha} a weight of 0 has no gradient and would never move`,
+        'zeros',
+      );
+    }
+    this.#resolved = this.scheduled(this.#schedule, step);
+  }
+
+  protected override before(step: number, layers: readonly SparseLayer[]): void {
+    const records = this.rule.usesGradients && this.schedule.dueWithin(step, this.accumulate);
+    for (const layer of layers) layer.probe = records ? (this.accumulate > 1 ? (layer.probe ?? new Probe()) : new Probe()) : undefined;
+  }
+
+  protected async after(step: number, layers: readonly SparseLayer[]): Promise<void> {
+    if (!this.schedule.due(step)) return;
+    await this.prepare();
+    const views = layers.map((layer, i) => new LayerView(layer, i, step, this.seed));
+    const { counts, grown, dropped } = this.#choose(views, this.dropFraction * this.anneal(this.schedule.progress(step)));
+    // All patterns before the first change: a rule that asks for what cannot be leaves everything as it was.
+    const next = views.map((view, i) =>
+      counts[i] === 0 && grown[i].length === 0 ? view.pattern : this.#replace(view, dropped[i], grown[i]),
+    );
+    views.forEach(({ layer, pattern }, i) => {
+      if (next[i] === pattern) return;
+      this.edit(layer, next[i], (source) => this.#values(layer, next[i], source, mixedSeed(this.seed, step, i, 3)));
+    });
+    for (const layer of layers) layer.probe = undefined;
+  }
+
+  #choose(views: readonly LayerView[], fraction: number): { counts: number[]; grown: Uint32Array[]; dropped: Uint32Array[] } {
+    const { rule } = this;
+    const counts = views.map((view) =>
+      Math.min(view.nnz, rule.dropCount ? rule.dropCount(view, fraction) : Math.floor(view.nnz * fraction)),
+    );
+    const drop = (view: LayerView, count: number): Uint32Array => {
+      if (count === 0) return new Uint32Array(0);
+      try {
+        return lowest(rule.dropScore?.(view, fraction) ?? view.magnitudes, count);
+      } catch (cause) {
+        throw new OptionError(`${this.name} scores of ${view.name}`, 'numbers (has the training diverged?)', (cause as Error).message, {
+          cause,
+        });
+      }
+    };
+    // Where dropped positions may grow again, what is dropped must be known first; else what can grow decides how much is dropped.
+    let dropped: Uint32Array[] | undefined;
+    const kept: CsrPattern[] = [];
+    if (this.regrow) {
+      dropped = views.map((view, i) => drop(view, counts[i]));
+      views.forEach((view, i) => {
+        kept.push(replace(view.pattern, (dropped as Uint32Array[])[i], new Uint32Array(0)));
+        view.release(kept[i]);
+      });
+    } else {
+      limit(
+        counts,
+        views.reduce((sum, view) => sum + view.free, 0),
+      );
+    }
+    const grown = rule.grow(views, counts);
+    for (const pattern of kept) releasePattern(pattern);
+    this.#balance(views, counts, grown);
+    return { counts, grown, dropped: dropped ?? views.map((view, i) => drop(view, counts[i])) };
+  }
+
+  /** Makes `counts` add up to what was grown. */
+  #balance(views: readonly LayerView[], counts: number[], grown: readonly Uint32Array[]): void {
+    views.forEach((view, i) => {
+      const size = grown[i]?.length ?? -1;
+      if (size < 0 || size > view.free)
+        throw new OptionError(`${this.name} growth in ${view.name}`, `at most the ${view.free} positions that are free`, size);
+    });
+    let surplus = counts.reduce((a, b) => a + b, 0) - grown.reduce((sum, positions) => sum + positions.length, 0);
+    if (surplus < 0 || (surplus > 0 && this.regrow)) {
+      const total = counts.reduce((a, b) => a + b, 0);
+      throw new OptionError(
+        `${this.name} growth over ${views.length} layers`,
+        `${total} weights, as many as were dropped`,
+        total - surplus,
+      );
+    }
+    for (let i = 0; i < counts.length && surplus > 0; i++) {
+      const less = Math.min(surplus, Math.max(0, counts[i] - grown[i].length));
+      counts[i] -= less;
+      surplus -= less;
+    }
+  }
+
+  #replace(view: LayerView, dropped: Uint32Array, grown: Uint32Array): CsrPattern {
+    try {
+      return replace(view.pattern, dropped, grown);
+    } catch (cause) {
+      throw new OptionError(`${this.name} growth in ${view.name}`, 'free positions in ascending order', (cause as Error).message, {
+        cause,
+      });
+    }
+  }
+
+  #values(layer: SparseLayer, next: CsrPattern, source: Int32Array, key: number): Float32Array {
+    const old = layer.values.dataSync() as Float32Array;
+    const values = new Float32Array(next.nnz);
+    const flat = next.flat();
+    const positions = new Uint32Array(next.nnz);
+    let count = 0;
+    for (let i = 0; i < values.length; i++) {
+      if (source[i] >= 0) values[i] = old[source[i]];
+      else positions[count++] = flat[i];
+    }
+    if ((this.growInit ?? (layer.alpha > 1 ? 'initializer' : 'zeros')) === 'zeros') return values;
+    const drawn = layer.fresh(next, positions.subarray(0, count), key);
+    if (layer.alpha > 1 && count > 0 && drawn.every((value) => value === 0)) {
+      throw new OptionError(`kernelInitializer of ${layer.name}`, `one that draws other weights than 0, at alpha ${layer.alpha}`, 0);
+    }
+    for (let i = 0, n = 0; i < values.length; i++) if (source[i] < 0) values[i] = drawn[n++];
+    return values;
+  }
+}
+
+/** Lowers `counts` in proportion until their sum is at most `most`. */
+function limit(counts: number[], most: number): void {
+  const total = counts.reduce((a, b) => a + b, 0);
+  if (total <= most) return;
+  for (let i = 0; i < counts.length; i++) counts[i] = Math.floor((counts[i] * most) / total);
+}
+
+/** A method from a rule of your own. */
+export function dropGrow(rule: Rule, args?: DropGrowArgs): DropGrow {
+  return new DropGrow(rule, args);
+}

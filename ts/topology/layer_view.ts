@@ -1,0 +1,135 @@
+// A sparse layer as a drop/grow rule sees it.
+
+import { type Candidates, gradientAt, gradientNorm, type Samples, steepest } from '../ops/probe.js';
+import { freePositions, lowest } from '../ops/whole_layer.js';
+import { CsrPattern } from '../pattern/csr.js';
+import { mixedSeed, Random } from '../pattern/random.js';
+import type { SparseLayer } from './sparse_layer.js';
+
+/**
+ * One layer at an edit. Positions are flat indices row·cols + col of W `[rows, cols]` = `[out, in]`; lists of them ascend.
+ *
+ * Gradients are those of the step at hand, at the weights before its update, or of the last `accumulate` steps together. The dense gradient is
+ * never formed.
+ */
+export class LayerView {
+  readonly rows: number;
+  readonly cols: number;
+  /** Numbers for this layer at this step alone: the same in a resumed run. */
+  readonly random: Random;
+  #open: CsrPattern;
+  #weights: Float32Array | undefined;
+
+  constructor(
+    readonly layer: SparseLayer,
+    /** Its place among the layers of the method. */
+    readonly index: number,
+    readonly step: number,
+    readonly seed: number,
+  ) {
+    this.rows = layer.pattern.rows;
+    this.cols = layer.pattern.cols;
+    this.random = new Random(mixedSeed(seed, step, index, 1));
+    this.#open = layer.pattern;
+  }
+
+  get name(): string {
+    return this.layer.name;
+  }
+
+  get pattern(): CsrPattern {
+    return this.layer.pattern;
+  }
+
+  get nnz(): number {
+    return this.layer.pattern.nnz;
+  }
+
+  get density(): number {
+    return this.nnz / (this.rows * this.cols);
+  }
+
+  /** Positions where a weight may grow: without a weight or, where the method allows it, just dropped. */
+  get free(): number {
+    return this.rows * this.cols - this.#open.nnz;
+  }
+
+  /** Makes the positions of dropped weights free; `kept` is the pattern without them. */
+  release(kept: CsrPattern): void {
+    this.#open = kept;
+  }
+
+  /** The weights θ `[nnz]`, in the pattern's order, after the step's update. */
+  get weights(): Float32Array {
+    if (!this.#weights) {
+      const { values, alpha } = this.layer;
+      const phi = values.dataSync() as Float32Array;
+      this.#weights = alpha === 1 ? phi : phi.map((p) => Math.sign(p) * Math.abs(p) ** alpha);
+    }
+    return this.#weights;
+  }
+
+  /** |θ| `[nnz]`. */
+  get magnitudes(): Float32Array {
+    return this.weights.map(Math.abs);
+  }
+
+  /** What went through the layer. */
+  get samples(): Samples {
+    const samples = this.layer.probe?.samples;
+    if (!samples) throw new Error(`${this.name}: no gradient was seen at step ${this.step}; is the layer part of the loss?`);
+    return samples;
+  }
+
+  /** The k free positions with the largest |gradient| of those that reach `floor`, and these. O(k) memory, one dense product. */
+  steepest(k: number, floor = 0): Candidates {
+    return steepest(this.#open, this.samples, k, floor);
+  }
+
+  /** The gradients at `positions`. */
+  gradientsAt(positions: Uint32Array): Float32Array {
+    return gradientAt(CsrPattern.fromFlat(this.rows, this.cols, positions), this.samples);
+  }
+
+  /** The gradients of the weights `[nnz]`, in the pattern's order. */
+  get gradients(): Float32Array {
+    return gradientAt(this.pattern, this.samples);
+  }
+
+  /** The L2 norm of the layer's whole gradient. */
+  get gradientNorm(): number {
+    return gradientNorm(this.pattern, this.samples);
+  }
+
+  /** k random free positions (all, if there are fewer), each subset equally likely. `salt` tells several draws of a step apart. */
+  randomFree(k: number, salt = 0): Uint32Array {
+    return freePositions(this.#open, k, mixedSeed(this.seed, this.step, this.index, 2, salt));
+  }
+
+  /** Those of `positions` that are free. */
+  onlyFree(positions: Uint32Array): Uint32Array {
+    const taken = this.#open.flat();
+    let t = 0;
+    return positions.filter((position) => {
+      while (t < taken.length && taken[t] < position) t++;
+      return taken[t] !== position;
+    });
+  }
+}
+
+/** The k best of candidates: the highest scores; of equal ones the lower position. */
+export function best({ positions, scores }: Candidates, k: number): Uint32Array {
+  if (k >= positions.length) return positions;
+  // Asked for those that go, since of equal scores the lower position stays.
+  const out = lowest(scores, positions.length - k);
+  let o = 0;
+  return positions.filter((_, i) => (out[o] === i ? !++o : true));
+}
+
+/** Two ascending lists of positions without common members, as one. */
+export function union(a: Uint32Array, b: Uint32Array): Uint32Array {
+  const all = new Uint32Array(a.length + b.length);
+  all.set(a);
+  all.set(b, a.length);
+  return all.sort();
+}

@@ -1,0 +1,92 @@
+// Which weights of several layers stay when some must go: per layer, over all layers by magnitude, or by LAMP's scores.
+
+import { OptionError } from '../errors.js';
+import { largestMagnitudes } from '../ops/whole_layer.js';
+
+/** How layers share what is kept. 'layer': the same density in each. 'global': the largest |θ| of all. 'lamp': the highest LAMP scores of all. */
+export type Scope = 'layer' | 'global' | 'lamp';
+
+export function checkScope(what: string, scope: unknown): Scope {
+  if (scope !== 'layer' && scope !== 'global' && scope !== 'lamp') throw new OptionError(what, "'layer', 'global' or 'lamp'", scope);
+  return scope;
+}
+
+/**
+ * LAMP's scores (Lee et al. 2021, https://arxiv.org/abs/2010.07611): w² over the sum of all squares of the layer that are at least as large. The largest
+ * weight of a layer scores 1, so that no layer is ever emptied. Of equal weights the lower index ranks above.
+ */
+export function lampScores(weights: Float32Array): Float32Array {
+  const order = new Uint32Array(weights.length);
+  for (let i = 0; i < order.length; i++) order[i] = i;
+  order.sort((a, b) => Math.abs(weights[b]) - Math.abs(weights[a]) || a - b);
+  const scores = new Float32Array(weights.length);
+  let sum = 0;
+  for (const i of order) {
+    const square = weights[i] * weights[i];
+    sum += square;
+    scores[i] = sum === 0 ? 0 : square / sum;
+  }
+  return scores;
+}
+
+/** Positions of the `count` largest magnitudes over all layers, ascending in each. Equal ones: the lower layer, then the lower position. Throws on NaN. */
+export function globallyLargest(scores: readonly Float32Array[], count: number): Uint32Array[] {
+  const all = new Float32Array(scores.reduce((sum, own) => sum + own.length, 0));
+  let start = 0;
+  const starts = scores.map((own) => {
+    all.set(own, start);
+    start += own.length;
+    return start - own.length;
+  });
+  const kept = largestMagnitudes(all, count).slice();
+  return scores.map((own, i) => {
+    const [first, end] = [lowerBound(kept, starts[i]), lowerBound(kept, starts[i] + own.length)];
+    return kept.subarray(first, end).map((position) => position - starts[i]);
+  });
+}
+
+function lowerBound(ascending: Uint32Array, value: number): number {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ascending[middle] < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * Densities that LAMP would give layers with these whole weights: the share of each among the round(Σ sizes·density) highest scores. For use as a
+ * distribution of a sparse model from a trained dense one.
+ */
+export function lamp(layers: readonly Float32Array[], density: number): number[] {
+  const size = layers.reduce((sum, own) => sum + own.length, 0);
+  const kept = globallyLargest(layers.map(lampScores), Math.max(1, Math.round(size * density)));
+  return kept.map((own, i) => own.length / layers[i].length);
+}
+
+/**
+ * Positions of the weights that stay in each layer, when layer i may keep `targets[i]` (for scopes other than 'layer': when all may keep their sum), rounded,
+ * at least 1. Fewer where there are fewer.
+ */
+export function keptOf(name: string, weights: readonly Float32Array[], targets: readonly number[], scope: Scope): Uint32Array[] {
+  const count = (target: number, most: number) => Math.min(most, Math.max(1, Math.round(target)));
+  const total = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+  try {
+    if (scope === 'layer') return weights.map((own, i) => globallyLargest([own], count(targets[i], own.length))[0]);
+    const most = total(weights.map((own) => own.length));
+    return globallyLargest(scope === 'lamp' ? weights.map(lampScores) : weights, count(total(targets), most));
+  } catch (cause) {
+    throw new OptionError(`${name} weights`, 'numbers (has the training diverged?)', (cause as Error).message, { cause });
+  }
+}
+
+/** All positions but the `kept`, both ascending. */
+export function others(kept: Uint32Array, nnz: number): Uint32Array {
+  const rest = new Uint32Array(nnz - kept.length);
+  for (let i = 0, k = 0, r = 0; i < nnz; i++) {
+    if (kept[k] === i) k++;
+    else rest[r++] = i;
+  }
+  return rest;
+}

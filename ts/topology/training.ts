@@ -1,0 +1,240 @@
+// What every training method shares: taking charge of layers, its turn after each step, and what it reports.
+
+import * as tf from '@tensorflow/tfjs-core';
+import { Callback, type LayersModel } from '@tensorflow/tfjs-layers';
+import { OptionError } from '../errors.js';
+import { type Carry, carrierOf } from './carry.js';
+import { edit, type Moved } from './edit.js';
+import { Schedule, type ScheduleArgs } from './schedule.js';
+import { type SparseLayer, sparseLayers } from './sparse_layer.js';
+
+/** What happened to the layers of a method since it was last asked. */
+export interface Report extends Moved {
+  /** Weights in the forward pass over all positions. */
+  density: number;
+  /** ITOP's R_s: the share of all positions that have ever had a weight (Liu et al. 2021, https://arxiv.org/abs/2102.02887). */
+  explored: number;
+  /** Density by the name of the layer. */
+  layers: Record<string, number>;
+}
+
+export interface TrainingArgs {
+  /** Names of the layers to train. Default: every sparse layer that the method can train. */
+  layers?: readonly string[];
+}
+
+/** As tfjs's `yieldEvery: 'auto'` aims at: about one frame. */
+const YIELD_MS = 16;
+
+/**
+ * A training method. As a callback of `model.fit`:
+ * ```js
+ * await model.fit(xs, ys, { epochs: 10, callbacks: [method] });
+ * ```
+ * In a loop of your own: `method.attach(model, optimizer)`, then `await method.step()` after each step of the optimizer, and `method.detach()` at the
+ * end. What a method does at a step depends on its options, the step count of the optimizer and the layers, all of which are saved with a model
+ * (`includeOptimizer: true`): a resumed run goes on as an uninterrupted one would.
+ */
+export abstract class Training extends Callback {
+  abstract readonly name: string;
+  /** Everything needed to make the same method again; plain numbers, strings and booleans. */
+  protected abstract options(): Record<string, unknown>;
+  /** Whether the method can train this layer; if not, why. */
+  protected abstract refuses(layer: SparseLayer): string | undefined;
+  /** Called when the layers are known, with the steps that the optimizer has done. Throws where options do not fit. */
+  protected begin(_layers: readonly SparseLayer[], _step: number): void {}
+  /** What is due after step `step`. `carry` moves slots. */
+  protected abstract after(step: number, layers: readonly SparseLayer[]): Promise<void> | void;
+  /** Called before each step, with its number. */
+  protected before(_step: number, _layers: readonly SparseLayer[]): void {}
+  /** Called when the layers are given back. */
+  protected end(_layers: readonly SparseLayer[]): void {}
+
+  readonly #names: readonly string[] | undefined;
+  #layers: SparseLayer[] = [];
+  #optimizer: tf.Optimizer | undefined;
+  #carry: Carry | undefined;
+  #moved: Moved = { dropped: 0, grown: 0, regrown: 0 };
+  #yielded = 0;
+  #inFit = false;
+
+  constructor({ layers }: TrainingArgs = {}) {
+    super();
+    this.#names = layers;
+  }
+
+  /** Takes charge of a model's layers. `optimizer` defaults to the one the model was compiled with. */
+  attach(model: LayersModel, optimizer: tf.Optimizer | undefined = model.optimizer): this {
+    if (this.#optimizer)
+      throw new OptionError(`${this.name} attach`, 'a method that trains no model yet: make one for each', 'a second model');
+    if (!optimizer) throw new OptionError(`${this.name} attach`, 'a compiled model, or an optimizer', optimizer);
+    const layers = this.#choose(model);
+    for (const layer of layers) {
+      if (layer.owner) {
+        throw new OptionError(
+          `${this.name} attach`,
+          'layers that no other method trains',
+          `${layer.name}, which ${layer.owner.name} trains`,
+        );
+      }
+    }
+    this.begin(layers, optimizer.iterations);
+    for (const layer of layers) {
+      layer.owner = this;
+      layer.explored();
+    }
+    this.#layers = layers;
+    this.#optimizer = optimizer;
+    // For `resume`: what is needed to make this method again stays with the layers, also in a saved model.
+    const saved = JSON.stringify({ name: this.name, options: { ...this.options(), ...(this.#names ? { layers: this.#names } : {}) } });
+    for (const layer of layers) layer.method = saved;
+    this.before(optimizer.iterations + 1, this.#active());
+    return this;
+  }
+
+  #choose(model: LayersModel): SparseLayer[] {
+    const all = sparseLayers(model);
+    const unknown = this.#names?.find((name) => !all.some((layer) => layer.name === name));
+    if (unknown !== undefined) {
+      const expected = `names of sparse layers (${all.map((layer) => layer.name).join(', ')})`;
+      throw new OptionError(`${this.name} layers`, expected, unknown);
+    }
+    const wanted = all.filter((layer) => this.#names === undefined || this.#names.includes(layer.name));
+    const reasons = wanted.map((layer) => this.refuses(layer));
+    const chosen = wanted.filter((_, i) => reasons[i] === undefined);
+    const refused = wanted.findIndex((_, i) => reasons[i] !== undefined);
+    if (refused >= 0 && (this.#names !== undefined || chosen.length === 0)) {
+      throw new OptionError(`${this.name} attach`, reasons[refused] as string, wanted[refused].name);
+    }
+    if (chosen.length === 0) {
+      throw new OptionError(
+        `${this.name} attach`,
+        'a model with sparse layers',
+        model.layers.map((layer) => layer.name),
+      );
+    }
+    return chosen;
+  }
+
+  #active(): SparseLayer[] {
+    return this.#layers.filter((layer) => layer.trainable);
+  }
+
+  /** Gives the layers back as they are. */
+  detach(): void {
+    this.end(this.#layers);
+    for (const layer of this.#layers) {
+      layer.owner = undefined;
+      layer.probe = undefined;
+    }
+    this.#layers = [];
+    this.#optimizer = undefined;
+  }
+
+  /** The optimizer of the model at hand. */
+  protected get optimizer(): tf.Optimizer {
+    if (!this.#optimizer) throw new Error(`${this.name}: attach(model) before step()`);
+    return this.#optimizer;
+  }
+
+  /** To be called after each step of the optimizer. Frozen layers (`trainable = false`) are left alone. */
+  async step(): Promise<void> {
+    const { iterations } = this.optimizer;
+    const active = this.#active();
+    await this.after(iterations, active);
+    this.#carry = undefined;
+    this.before(iterations + 1, active);
+  }
+
+  /** Asks the optimizer for its slots, once for all edits of a step. To be awaited before `edit`. */
+  protected async prepare(): Promise<void> {
+    this.#carry = await carrierOf(this.optimizer);
+  }
+
+  /** Gives a layer another pattern. See {@link edit}. */
+  protected edit(layer: SparseLayer, next: SparseLayer['pattern'], values: (source: Int32Array) => Float32Array): void {
+    if (!this.#carry) throw new Error(`${this.name}: prepare() before edit()`);
+    const moved = edit(layer, next, values, this.#carry);
+    this.#moved.dropped += moved.dropped;
+    this.#moved.grown += moved.grown;
+    this.#moved.regrown += moved.regrown;
+  }
+
+  /** What has happened since the last call, and where the layers stand. */
+  report(): Report {
+    let [nnz, size, seen] = [0, 0, 0];
+    const layers: Record<string, number> = {};
+    for (const layer of this.#layers) {
+      const { pattern } = layer;
+      const positions = pattern.rows * pattern.cols;
+      nnz += pattern.forwardNnz;
+      size += positions;
+      seen += ones(layer.explored());
+      layers[layer.name] = pattern.forwardNnz / positions;
+    }
+    const moved = this.#moved;
+    this.#moved = { dropped: 0, grown: 0, regrown: 0 };
+    return { ...moved, density: nnz / size, explored: seen / size, layers };
+  }
+
+  /** The schedule of a run that has done `step` steps. Without an `endStep` it ends after 75 % of the steps of `model.fit`, if these are known. */
+  protected scheduled(args: ScheduleArgs, step: number): Schedule {
+    const { epochs, initialEpoch, samples, steps, batchSize } = (this.params ?? {}) as Record<string, number | null | undefined>;
+    const perEpoch = steps ?? (samples && batchSize ? Math.ceil(samples / batchSize) : undefined);
+    const total = this.#inFit && epochs && perEpoch ? step + (epochs - (initialEpoch ?? 0)) * perEpoch : undefined;
+    return new Schedule(this.name, { ...args, endStep: args.endStep ?? (total === undefined ? undefined : Math.floor(0.75 * total)) });
+  }
+
+  override setModel(model: Parameters<Callback['setModel']>[0]): void {
+    super.setModel(model);
+    this.#inFit = true;
+    // A fit that failed never told its callbacks that it ended.
+    if (this.#optimizer) this.detach();
+    this.attach(model as LayersModel);
+  }
+
+  /** By now every method of this fit has taken its layers: a Top-KAST layer that nobody took would never explore. */
+  override async onTrainBegin(): Promise<void> {
+    const orphan = sparseLayers(this.model).find((layer) => layer.backwardDensity !== undefined && !layer.owner);
+    if (orphan) {
+      this.detach();
+      throw new OptionError(
+        'model.fit callbacks',
+        `a topKast() for ${orphan.name}, which has a backwardDensity`,
+        'no method that trains it',
+      );
+    }
+  }
+
+  override async onBatchEnd(): Promise<void> {
+    await this.step();
+    // With a callback of this kind in the list, tfjs itself no longer yields to the page.
+    if (tf.util.now() - this.#yielded > YIELD_MS) {
+      await tf.nextFrame();
+      this.#yielded = tf.util.now();
+    }
+  }
+
+  /** Puts the report into the logs, and so into `history`: density, dropped, grown, regrown, explored, and `NAME_density` of each layer. */
+  override async onEpochEnd(_epoch: number, logs?: Record<string, unknown>): Promise<void> {
+    const { layers, ...rest } = this.report();
+    const each = Object.entries(layers).map(([name, density]) => [`${name}_density`, density]);
+    Object.assign(logs ?? {}, rest, Object.fromEntries(each));
+  }
+
+  override async onTrainEnd(): Promise<void> {
+    this.detach();
+    this.#inFit = false;
+  }
+}
+
+/** How many bits are set. */
+function ones(bits: Uint32Array): number {
+  let total = 0;
+  for (let word of bits) {
+    word -= (word >>> 1) & 0x55555555;
+    word = (word & 0x33333333) + ((word >>> 2) & 0x33333333);
+    total += Math.imul((word + (word >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+  }
+  return total;
+}
