@@ -1,6 +1,6 @@
 // `npm run bench [-- NAME …] [--short]`: runs the benches; each checks its answer. --short runs few rounds and records nothing.
 
-const names = ['kernels', 'top_k', 'step', 'memory', 'accuracy'];
+const names = ['kernels', 'top_k', 'step', 'edits', 'memory', 'accuracy'];
 const args = process.argv.slice(2);
 const short = args.includes('--short');
 const chosen = args.filter((arg) => arg !== '--short');

@@ -126,6 +126,11 @@ export function liveBytes(): number;
 export function lowest(scores: number, n: number, k: number): Uint32Array;
 
 /**
+ * See [`edit::lowest_of_each_sign`].
+ */
+export function lowestOfEachSign(weights: number, n: number, fraction: number): Uint32Array;
+
+/**
  * See [`optimizer::momentum`].
  */
 export function momentum(values: number, gradients: number, m: number, n: number, learning_rate: number, mu: number, nesterov: boolean): void;
@@ -192,6 +197,7 @@ export interface InitOutput {
     readonly gradientTopK: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => [number, number, number];
     readonly liveBytes: () => number;
     readonly lowest: (a: number, b: number, c: number) => [number, number, number, number];
+    readonly lowestOfEachSign: (a: number, b: number, c: number) => [number, number, number, number];
     readonly momentum: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly pattern_colIndices16: (a: number) => [number, number];
     readonly pattern_colIndices32: (a: number) => [number, number];

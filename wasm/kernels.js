@@ -448,6 +448,23 @@ export function lowest(scores, n, k) {
 }
 
 /**
+ * See [`edit::lowest_of_each_sign`].
+ * @param {number} weights
+ * @param {number} n
+ * @param {number} fraction
+ * @returns {Uint32Array}
+ */
+export function lowestOfEachSign(weights, n, fraction) {
+    const ret = wasm.lowestOfEachSign(weights, n, fraction);
+    if (ret[3]) {
+        throw takeFromExternrefTable0(ret[2]);
+    }
+    var v1 = getArrayU32FromWasm0(ret[0], ret[1]).slice();
+    wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+    return v1;
+}
+
+/**
  * See [`optimizer::momentum`].
  * @param {number} values
  * @param {number} gradients

@@ -186,6 +186,13 @@ pub fn lowest(scores: usize, n: usize, k: usize) -> Result<Vec<u32>, JsError> {
     edit::lowest(unsafe { slice(scores, n) }, k).map_err(not_a_number)
 }
 
+/// See [`edit::lowest_of_each_sign`].
+#[wasm_bindgen(js_name = lowestOfEachSign)]
+pub fn lowest_of_each_sign(weights: usize, n: usize, fraction: f64) -> Result<Vec<u32>, JsError> {
+    // SAFETY: the caller owns this address.
+    edit::lowest_of_each_sign(unsafe { slice(weights, n) }, fraction).map_err(not_a_number)
+}
+
 fn source(key: u32, spread: u32, first: f32, second: f32, alpha: f32) -> Source {
     let spread = match spread {
         0 => Spread::Uniform { low: first, high: second },

@@ -75,10 +75,16 @@ export function freshValues(initializer: Initializer, pattern: CsrPattern, posit
   const values = spread ? draw(positions, key, spread, 1).slice() : drawn(seeded(initializer, key), [positions.length, 1]);
   const scaling = scalingOf(initializer);
   if (!scaling) return values;
-  for (let i = 0; i < values.length; i++) {
-    const row = Math.floor(positions[i] / pattern.cols);
-    const fanIn = pattern.rowOffsets[row + 1] - pattern.rowOffsets[row];
-    values[i] *= deviation(scaling, fanIn, pattern.nnz / pattern.cols) / deviation(scaling, 1, 1);
+  const unit = deviation(scaling, 1, 1);
+  const { cols, rowOffsets } = pattern;
+  const fanOut = pattern.nnz / cols;
+  for (let i = 0, row = -1, factor = 1; i < values.length; i++) {
+    // Positions ascend: a new factor with each new row.
+    if (positions[i] >= (row + 1) * cols) {
+      row = Math.floor(positions[i] / cols);
+      factor = deviation(scaling, rowOffsets[row + 1] - rowOffsets[row], fanOut) / unit;
+    }
+    values[i] *= factor;
   }
   return values;
 }

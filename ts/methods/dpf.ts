@@ -1,6 +1,7 @@
 // DPF: dynamic model pruning with feedback (Lin et al. 2020, https://arxiv.org/abs/2006.07253).
 
 import { checkNumber, OptionError } from '../errors.js';
+import { numbers } from '../topology/numbers.js';
 import { type Anneal, checkSchedule, cubic, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
 import { globallyLargest } from '../topology/select.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
@@ -58,12 +59,7 @@ export class Dpf extends Training {
     const left = this.anneal((this.#schedule as Schedule).progress(step));
     const target = layers.reduce((sum, { density, pattern }) => sum + (this.density + (density - this.density) * left) * pattern.nnz, 0);
     const thetas = layers.map((layer) => layer.theta().map((phi) => Math.sign(phi) * Math.abs(phi) ** layer.alpha));
-    let kept: Uint32Array[];
-    try {
-      kept = globallyLargest(thetas, Math.max(1, Math.round(target)));
-    } catch (cause) {
-      throw new OptionError('dpf weights', 'numbers (has the training diverged?)', (cause as Error).message, { cause });
-    }
+    const kept = numbers('dpf weights', () => globallyLargest(thetas, Math.max(1, Math.round(target))));
     layers.forEach((layer, i) => {
       const next = refresh(this.name, layer, kept[i].length);
       this.edit(layer, next.pattern, () => next.values);

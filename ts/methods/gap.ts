@@ -6,6 +6,7 @@ import { countFor } from '../pattern/csr.js';
 import { mixedSeed } from '../pattern/random.js';
 import { carried } from '../topology/edit.js';
 import { LayerView } from '../topology/layer_view.js';
+import { numbers } from '../topology/numbers.js';
 import { checkSchedule, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
 import { others } from '../topology/select.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
@@ -72,7 +73,7 @@ export class Gap extends Training {
     const { pattern } = layer;
     const count = countFor(pattern.rows * pattern.cols, layer.density);
     if (count >= pattern.nnz) return;
-    const kept = largestMagnitudes(layer.values.dataSync() as Float32Array, count).slice();
+    const kept = numbers(`gap weights of ${layer.name}`, () => largestMagnitudes(layer.values.dataSync() as Float32Array, count).slice());
     const next = replace(pattern, others(kept, pattern.nnz), new Uint32Array(0));
     this.edit(layer, next, (source) => carried(layer.values.dataSync() as Float32Array, source));
   }

@@ -5,8 +5,10 @@
 // layer, the random share, the minimum, new values.
 
 import { checkCount, checkNumber, OptionError } from '../errors.js';
+import type { Candidates } from '../ops/probe.js';
 import { DropGrow, type Rule } from '../topology/drop_grow.js';
 import type { LayerView } from '../topology/layer_view.js';
+import { globallyLargest, others } from '../topology/select.js';
 import { type GradientGrowthArgs, mixed } from './rigl.js';
 
 export interface GgrArgs extends GradientGrowthArgs {
@@ -14,13 +16,6 @@ export interface GgrArgs extends GradientGrowthArgs {
   minNnz?: number;
   /** 'l2' divides the gradients of a layer by their norm before layers are compared, as jaxpruner does with its scores. Default 'none'. */
   normalize?: 'none' | 'l2';
-}
-
-interface Candidate {
-  layer: number;
-  position: number;
-  /** |gradient|, as the layers are compared. */
-  score: number;
 }
 
 /**
@@ -39,28 +34,73 @@ export function ggr({ randomShare = 0, minNnz, normalize = 'none', ...args }: Gg
   return new DropGrow({ name: 'ggr', grow, usesGradients: true }, args, { randomShare, minNnz: minNnz ?? null, normalize });
 }
 
-/** For each layer, its members of the K = Σ counts best; first come those that a layer needs to keep its minimum. */
-function globalTopK(layers: readonly LayerView[], counts: readonly number[], minimum: (layer: LayerView) => number, normalize: string) {
+/** For each layer, its members of the K = Σ counts best; first come those that a layer needs to keep its minimum. O(K) memory. */
+function globalTopK(
+  layers: readonly LayerView[],
+  counts: readonly number[],
+  minimum: (layer: LayerView) => number,
+  normalize: string,
+): Candidates[] {
   const total = counts.reduce((a, b) => a + b, 0);
   const needs = layers.map((layer, i) => Math.max(0, Math.min(minimum(layer), layer.nnz) - (layer.nnz - counts[i])));
   const open = total - needs.reduce((a, b) => a + b, 0);
-  const served: Candidate[] = [];
-  let pool: Candidate[] = [];
+  const served: Candidates[] = [];
+  let pool = layers.map(() => NONE);
+  let floor = 0;
   layers.forEach((layer, i) => {
     const scale = normalize === 'l2' ? layer.gradientNorm || 1 : 1;
-    // A full pool keeps out what could not enter. A layer in need is asked for all it has.
-    const floor = needs[i] === 0 && pool.length === open && open > 0 ? pool[open - 1].score * scale * (1 - 1e-6) : 0;
-    const { positions, scores } = layer.steepest(Math.min(total, layer.free), floor);
-    const own: Candidate[] = [];
-    for (let c = 0; c < positions.length; c++) own.push({ layer: i, position: positions[c], score: scores[c] / scale });
-    // Stable: of equal scores the lower position stays first, and behind those of lower layers.
-    own.sort((a, b) => b.score - a.score);
-    served.push(...own.slice(0, needs[i]));
-    pool = [...pool, ...own.slice(needs[i])].sort((a, b) => b.score - a.score).slice(0, open);
+    // A full pool keeps out what could not enter; a hair less, for the rounding of the division. A layer in need is asked for all it has.
+    const own = layer.steepest(Math.min(total, layer.free), needs[i] === 0 ? floor * scale * (1 - 1e-6) : 0);
+    const scaled = { positions: own.positions, scores: own.scores.map((score) => score / scale) };
+    const first = split(scaled, needs[i]);
+    served.push(first.best);
+    pool[i] = first.rest;
+    pool = topOf(pool, open);
+    floor = pool.reduce((sum, part) => sum + part.scores.length, 0) === open ? lowestScore(pool) : 0;
   });
-  const all = [...served, ...pool];
-  return layers.map((_, i) => {
-    const own = all.filter((candidate) => candidate.layer === i).sort((a, b) => a.position - b.position);
-    return { positions: Uint32Array.from(own, (c) => c.position), scores: Float32Array.from(own, (c) => c.score) };
-  });
+  return layers.map((_, i) => joined(served[i], pool[i]));
+}
+
+const NONE: Candidates = { positions: new Uint32Array(0), scores: new Float32Array(0) };
+
+/** The `k` best over all layers; of equal scores the lower layer, then the lower position. */
+function topOf(layers: readonly Candidates[], k: number): Candidates[] {
+  const kept = globallyLargest(
+    layers.map(({ scores }) => scores),
+    Math.min(
+      k,
+      layers.reduce((sum, { scores }) => sum + scores.length, 0),
+    ),
+  );
+  return layers.map((layer, i) => pick(layer, kept[i]));
+}
+
+function split(candidates: Candidates, k: number): { best: Candidates; rest: Candidates } {
+  if (k === 0) return { best: NONE, rest: candidates };
+  const [best] = globallyLargest([candidates.scores], Math.min(k, candidates.scores.length));
+  return { best: pick(candidates, best), rest: pick(candidates, others(best, candidates.scores.length)) };
+}
+
+function pick({ positions, scores }: Candidates, at: Uint32Array): Candidates {
+  const picked = { positions: new Uint32Array(at.length), scores: new Float32Array(at.length) };
+  for (let i = 0; i < at.length; i++) {
+    picked.positions[i] = positions[at[i]];
+    picked.scores[i] = scores[at[i]];
+  }
+  return picked;
+}
+
+function lowestScore(layers: readonly Candidates[]): number {
+  let lowest = Infinity;
+  for (const { scores } of layers) for (const score of scores) if (score < lowest) lowest = score;
+  return lowest === Infinity ? 0 : lowest;
+}
+
+/** Two lists of one layer as one, by position. */
+function joined(a: Candidates, b: Candidates): Candidates {
+  if (a.positions.length === 0) return b;
+  const all = [...a.positions, ...b.positions];
+  const scores = [...a.scores, ...b.scores];
+  const order = [...all.keys()].sort((i, j) => all[i] - all[j]);
+  return { positions: Uint32Array.from(order, (i) => all[i]), scores: Float32Array.from(order, (i) => scores[i]) };
 }

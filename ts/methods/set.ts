@@ -1,8 +1,8 @@
 // SET: sparse evolutionary training (Mocanu et al. 2018, https://arxiv.org/abs/1707.04780).
 
 import { OptionError } from '../errors.js';
+import { lowestOfEachSign } from '../ops/whole_layer.js';
 import { DropGrow, type DropGrowArgs, eachLayer, type Rule } from '../topology/drop_grow.js';
-import type { LayerView } from '../topology/layer_view.js';
 import { constant } from '../topology/schedule.js';
 
 export interface SetArgs extends DropGrowArgs {
@@ -15,30 +15,7 @@ export interface SetArgs extends DropGrowArgs {
 
 const grow = eachLayer((layer, k) => layer.randomFree(k));
 
-/** How many of each sign go: a weight of exactly 0 counts as positive, as the authors' sorting puts it. */
-function shares({ weights }: LayerView, fraction: number): [positive: number, negative: number] {
-  let negative = 0;
-  for (const w of weights) if (w < 0) negative++;
-  return [Math.ceil(fraction * (weights.length - negative)), Math.ceil(fraction * negative)];
-}
-
-const signSplit: Rule = {
-  name: 'set',
-  dropCount: (layer, fraction) => shares(layer, fraction)[0] + shares(layer, fraction)[1],
-  dropScore: (layer, fraction) => {
-    const { weights } = layer;
-    const scores = new Float32Array(weights.length);
-    shares(layer, fraction).forEach((k, sign) => {
-      // Of equal weights the higher position goes first.
-      const own = [...weights.keys()]
-        .filter((i) => weights[i] < 0 === (sign === 1))
-        .sort((a, b) => Math.abs(weights[a]) - Math.abs(weights[b]) || b - a);
-      for (const i of own.slice(0, k)) scores[i] = -1;
-    });
-    return scores;
-  },
-  grow,
-};
+const signSplit: Rule = { name: 'set', drop: ({ weights }, fraction) => lowestOfEachSign(weights, fraction), grow };
 
 const magnitude: Rule = { name: 'set', grow };
 

@@ -1,6 +1,7 @@
 // Top-KAST: always sparse training (Jayakumar et al. 2021, https://arxiv.org/abs/2106.03517).
 
 import { checkCount, checkNumber, OptionError } from '../errors.js';
+import { numbers } from '../topology/numbers.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
 import { Training, type TrainingArgs } from '../topology/training.js';
 
@@ -81,11 +82,7 @@ export class TopKast extends Training {
 
 /** A layer's sets as its weights stand, `forwardNnz` of them in A. */
 export function refresh(method: string, layer: SparseLayer, forwardNnz: number): ReturnType<SparseLayer['largest']> {
-  try {
-    return layer.largest(forwardNnz);
-  } catch (cause) {
-    throw new OptionError(`${method} ${layer.name} weights`, 'numbers (has the training diverged?)', (cause as Error).message, { cause });
-  }
+  return numbers(`${method} ${layer.name} weights`, () => layer.largest(forwardNnz));
 }
 
 /** See {@link TopKast}. */

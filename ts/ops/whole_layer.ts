@@ -6,6 +6,7 @@ export {
   gather,
   largest,
   lowest,
+  lowestOfEachSign,
   replace,
   type SeededState,
   SeededVector,

@@ -6,7 +6,9 @@ import { releasePattern } from '../ops/sparse_dense.js';
 import { lowest, replace } from '../ops/whole_layer.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import { mixedSeed } from '../pattern/random.js';
+import { carried, newEntries } from './edit.js';
 import { LayerView } from './layer_view.js';
+import { numbers } from './numbers.js';
 import { type Anneal, checkSchedule, cosine, type Schedule, type ScheduleArgs } from './schedule.js';
 import type { SparseLayer } from './sparse_layer.js';
 import { Training, type TrainingArgs } from './training.js';
@@ -27,6 +29,8 @@ export interface Rule {
   dropCount?(layer: LayerView, fraction: number): number;
   /** A score for each weight `[nnz]`; those with the lowest are dropped, of equal ones the higher position. Default: |θ|. */
   dropScore?(layer: LayerView, fraction: number): Float32Array;
+  /** The weights to drop by position in the pattern, ascending, for what no score says. Instead of the two above. */
+  drop?(layer: LayerView, fraction: number): Uint32Array;
   /**
    * Where each layer grows: free positions, ascending, for each of `layers`. `counts` is what they drop; layers may get other shares of the sum
    * ({@link eachLayer} gives each its own). Where less is grown in all, less is dropped.
@@ -144,24 +148,22 @@ export class DropGrow extends Training {
 
   #choose(views: readonly LayerView[], fraction: number): { counts: number[]; grown: Uint32Array[]; dropped: Uint32Array[] } {
     const { rule } = this;
-    const counts = views.map((view) =>
-      Math.min(view.nnz, rule.dropCount ? rule.dropCount(view, fraction) : Math.floor(view.nnz * fraction)),
+    const chosen = views.map((view) => numbers(`${this.name} weights of ${view.name}`, () => rule.drop?.(view, fraction)));
+    const counts = views.map((view, i) =>
+      Math.min(view.nnz, chosen[i]?.length ?? rule.dropCount?.(view, fraction) ?? Math.floor(view.nnz * fraction)),
     );
-    const drop = (view: LayerView, count: number): Uint32Array => {
-      if (count === 0) return new Uint32Array(0);
-      try {
-        return lowest(rule.dropScore?.(view, fraction) ?? view.magnitudes, count);
-      } catch (cause) {
-        throw new OptionError(`${this.name} scores of ${view.name}`, 'numbers (has the training diverged?)', (cause as Error).message, {
-          cause,
-        });
-      }
+    const drop = (view: LayerView, i: number): Uint32Array => {
+      if (counts[i] === 0) return new Uint32Array(0);
+      const own = chosen[i];
+      // Where less can grow, the lower positions stay.
+      if (own) return own.subarray(own.length - counts[i]);
+      return numbers(`${this.name} scores of ${view.name}`, () => lowest(rule.dropScore?.(view, fraction) ?? view.magnitudes, counts[i]));
     };
     // Where dropped positions may grow again, what is dropped must be known first; else what can grow decides how much is dropped.
     let dropped: Uint32Array[] | undefined;
     const kept: CsrPattern[] = [];
     if (this.regrow) {
-      dropped = views.map((view, i) => drop(view, counts[i]));
+      dropped = views.map(drop);
       views.forEach((view, i) => {
         kept.push(replace(view.pattern, (dropped as Uint32Array[])[i], new Uint32Array(0)));
         view.release(kept[i]);
@@ -175,7 +177,7 @@ export class DropGrow extends Training {
     const grown = rule.grow(views, counts);
     for (const pattern of kept) releasePattern(pattern);
     this.#balance(views, counts, grown);
-    return { counts, grown, dropped: dropped ?? views.map((view, i) => drop(view, counts[i])) };
+    return { counts, grown, dropped: dropped ?? views.map(drop) };
   }
 
   /** Makes `counts` add up to what was grown. */
@@ -212,21 +214,17 @@ export class DropGrow extends Training {
   }
 
   #values(layer: SparseLayer, next: CsrPattern, source: Int32Array, key: number): Float32Array {
-    const old = layer.values.dataSync() as Float32Array;
-    const values = new Float32Array(next.nnz);
-    const flat = next.flat();
-    const positions = new Uint32Array(next.nnz);
-    let count = 0;
-    for (let i = 0; i < values.length; i++) {
-      if (source[i] >= 0) values[i] = old[source[i]];
-      else positions[count++] = flat[i];
-    }
+    const values = carried(layer.values.dataSync() as Float32Array, source);
     if ((this.growInit ?? (layer.alpha > 1 ? 'initializer' : 'zeros')) === 'zeros') return values;
-    const drawn = layer.fresh(next, positions.subarray(0, count), key);
-    if (layer.alpha > 1 && count > 0 && drawn.every((value) => value === 0)) {
+    const grown = newEntries(source);
+    const flat = next.flat();
+    const positions = new Uint32Array(grown.length);
+    for (let n = 0; n < grown.length; n++) positions[n] = flat[grown[n]];
+    const drawn = layer.fresh(next, positions, key);
+    if (layer.alpha > 1 && drawn.length > 0 && drawn.every((value) => value === 0)) {
       throw new OptionError(`kernelInitializer of ${layer.name}`, `one that draws other weights than 0, at alpha ${layer.alpha}`, 0);
     }
-    for (let i = 0, n = 0; i < values.length; i++) if (source[i] < 0) values[i] = drawn[n++];
+    for (let n = 0; n < grown.length; n++) values[grown[n]] = drawn[n];
     return values;
   }
 }

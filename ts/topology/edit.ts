@@ -9,15 +9,21 @@ import type { SparseLayer } from './sparse_layer.js';
 export interface Moved {
   dropped: number;
   grown: number;
-  /** Of the grown, those whose position had a weight at an earlier time. */
+  /** Of the grown, those whose position had a weight at an earlier time; 0 where that is not tracked. */
   regrown: number;
 }
 
 /**
  * Gives `layer` the pattern `next` with `values(source)`, in its order: `source[i]` is where entry `i` was before, −1 if it was not. Carries the slots of
- * its variable. A pattern that is the same as before changes nothing, and `values` is not asked.
+ * its variable. `track` keeps the layer's record of explored positions. A pattern that is the same as before changes nothing, and `values` is not asked.
  */
-export function edit(layer: SparseLayer, next: CsrPattern, values: (source: Int32Array) => Float32Array, carry: Carry): Moved {
+export function edit(
+  layer: SparseLayer,
+  next: CsrPattern,
+  values: (source: Int32Array) => Float32Array,
+  carry: Carry,
+  track = true,
+): Moved {
   const before = layer.pattern;
   const source = sources(before, next);
   if (!source) {
@@ -29,29 +35,36 @@ export function edit(layer: SparseLayer, next: CsrPattern, values: (source: Int3
   carry(layer.values.name, source);
   const dropped = before.nnz - next.nnz;
   layer.edit(next, taken);
-  const { grown, regrown } = explore(layer.explored(), next, source);
-  return { dropped: dropped + grown, grown, regrown };
+  const entries = newEntries(source);
+  const grown = entries.length;
+  return { dropped: dropped + grown, grown, regrown: track ? explore(layer.explored(), next, entries) : 0 };
 }
 
-/** Marks the new entries' positions in `seen`, one bit each. */
-function explore(
-  seen: Uint32Array,
-  { rows, cols, rowOffsets, colIndices }: CsrPattern,
-  source: Int32Array,
-): { grown: number; regrown: number } {
-  let grown = 0;
+/** Marks the new entries' positions in `seen`, one bit each; returns how many were marked before. */
+function explore(seen: Uint32Array, { cols, rowOffsets, colIndices }: CsrPattern, entries: Uint32Array): number {
+  let row = 0;
   let regrown = 0;
-  for (let row = 0, i = 0; row < rows; row++) {
-    for (const end = rowOffsets[row + 1]; i < end; i++) {
-      if (source[i] >= 0) continue;
-      const flat = row * cols + colIndices[i];
-      const bit = 1 << (flat & 31);
-      grown++;
-      if (seen[flat >>> 5] & bit) regrown++;
-      else seen[flat >>> 5] |= bit;
-    }
+  for (let n = 0; n < entries.length; n++) {
+    const i = entries[n];
+    while (rowOffsets[row + 1] <= i) row++;
+    const flat = row * cols + colIndices[i];
+    const [word, bit] = [flat >>> 5, flat & 31];
+    regrown += (seen[word] >>> bit) & 1;
+    seen[word] |= 1 << bit;
   }
-  return { grown, regrown };
+  return regrown;
+}
+
+/** The entries that were not there before, ascending. */
+export function newEntries(source: Int32Array): Uint32Array {
+  const entries = new Uint32Array(source.length);
+  let count = 0;
+  // Every entry is written and the new ones move the end: no branch that a predictor could not learn.
+  for (let i = 0; i < source.length; i++) {
+    entries[count] = i;
+    count += source[i] >>> 31;
+  }
+  return entries.subarray(0, count);
 }
 
 /** The values of survivors in their new order, 0 for the others. */

@@ -4,6 +4,7 @@ import { type Candidates, gradientAt, gradientNorm, type Samples, steepest } fro
 import { freePositions, lowest } from '../ops/whole_layer.js';
 import { CsrPattern } from '../pattern/csr.js';
 import { mixedSeed, Random } from '../pattern/random.js';
+import { numbers } from './numbers.js';
 import type { SparseLayer } from './sparse_layer.js';
 
 /**
@@ -71,7 +72,10 @@ export class LayerView {
 
   /** |θ| `[nnz]`. */
   get magnitudes(): Float32Array {
-    return this.weights.map(Math.abs);
+    const { weights } = this;
+    const sizes = new Float32Array(weights.length);
+    for (let i = 0; i < sizes.length; i++) sizes[i] = Math.abs(weights[i]);
+    return sizes;
   }
 
   /** What went through the layer. */
@@ -83,7 +87,7 @@ export class LayerView {
 
   /** The k free positions with the largest |gradient| of those that reach `floor`, and these. O(k) memory, one dense product. */
   steepest(k: number, floor = 0): Candidates {
-    return steepest(this.#open, this.samples, k, floor);
+    return numbers(`gradients of ${this.name}`, () => steepest(this.#open, this.samples, k, floor));
   }
 
   /** The gradients at `positions`. */

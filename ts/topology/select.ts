@@ -2,6 +2,7 @@
 
 import { OptionError } from '../errors.js';
 import { largestMagnitudes } from '../ops/whole_layer.js';
+import { numbers } from './numbers.js';
 
 /** How layers share what is kept. 'layer': the same density in each. 'global': the largest |θ| of all. 'lamp': the highest LAMP scores of all. */
 export type Scope = 'layer' | 'global' | 'lamp';
@@ -72,13 +73,11 @@ export function lamp(layers: readonly Float32Array[], density: number): number[]
 export function keptOf(name: string, weights: readonly Float32Array[], targets: readonly number[], scope: Scope): Uint32Array[] {
   const count = (target: number, most: number) => Math.min(most, Math.max(1, Math.round(target)));
   const total = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
-  try {
+  return numbers(`${name} weights`, () => {
     if (scope === 'layer') return weights.map((own, i) => globallyLargest([own], count(targets[i], own.length))[0]);
     const most = total(weights.map((own) => own.length));
     return globallyLargest(scope === 'lamp' ? weights.map(lampScores) : weights, count(total(targets), most));
-  } catch (cause) {
-    throw new OptionError(`${name} weights`, 'numbers (has the training diverged?)', (cause as Error).message, { cause });
-  }
+  });
 }
 
 /** All positions but the `kept`, both ascending. */

@@ -12,15 +12,19 @@ import { type SparseLayer, sparseLayers } from './sparse_layer.js';
 export interface Report extends Moved {
   /** Weights in the forward pass over all positions. */
   density: number;
-  /** ITOP's R_s: the share of all positions that have ever had a weight (Liu et al. 2021, https://arxiv.org/abs/2102.02887). */
-  explored: number;
+  /**
+   * ITOP's R_s: the share of all positions that have ever had a weight (Liu et al. 2021, https://arxiv.org/abs/2102.02887). Undefined where not tracked.
+   */
+  explored: number | undefined;
   /** Density by the name of the layer. */
   layers: Record<string, number>;
 }
 
 export interface TrainingArgs {
   /** Names of the layers to train. Default: every sparse layer that the method can train. */
-  layers?: readonly string[];
+  layers?: readonly string[] | undefined;
+  /** Whether to record which positions have had a weight: one bit for each position of a layer, also in saved models. Default true. */
+  track?: boolean | undefined;
 }
 
 /** As tfjs's `yieldEvery: 'auto'` aims at: about one frame. */
@@ -51,6 +55,7 @@ export abstract class Training extends Callback {
   protected end(_layers: readonly SparseLayer[]): void {}
 
   readonly #names: readonly string[] | undefined;
+  readonly #track: boolean;
   #layers: SparseLayer[] = [];
   #optimizer: tf.Optimizer | undefined;
   #carry: Carry | undefined;
@@ -58,9 +63,10 @@ export abstract class Training extends Callback {
   #yielded = 0;
   #inFit = false;
 
-  constructor({ layers }: TrainingArgs = {}) {
+  constructor({ layers, track = true }: TrainingArgs = {}) {
     super();
     this.#names = layers;
+    this.#track = track;
   }
 
   /** Takes charge of a model's layers. `optimizer` defaults to the one the model was compiled with. */
@@ -81,12 +87,12 @@ export abstract class Training extends Callback {
     this.begin(layers, optimizer.iterations);
     for (const layer of layers) {
       layer.owner = this;
-      layer.explored();
+      if (this.#track) layer.explored();
     }
     this.#layers = layers;
     this.#optimizer = optimizer;
     // For `resume`: what is needed to make this method again stays with the layers, also in a saved model.
-    const saved = JSON.stringify({ name: this.name, options: { ...this.options(), ...(this.#names ? { layers: this.#names } : {}) } });
+    const saved = JSON.stringify({ name: this.name, options: { ...this.options(), layers: this.#names, track: this.#track } });
     for (const layer of layers) layer.method = saved;
     this.before(optimizer.iterations + 1, this.#active());
     return this;
@@ -154,7 +160,7 @@ export abstract class Training extends Callback {
   /** Gives a layer another pattern. See {@link edit}. */
   protected edit(layer: SparseLayer, next: SparseLayer['pattern'], values: (source: Int32Array) => Float32Array): void {
     if (!this.#carry) throw new Error(`${this.name}: prepare() before edit()`);
-    const moved = edit(layer, next, values, this.#carry);
+    const moved = edit(layer, next, values, this.#carry, this.#track);
     this.#moved.dropped += moved.dropped;
     this.#moved.grown += moved.grown;
     this.#moved.regrown += moved.regrown;
@@ -169,12 +175,12 @@ export abstract class Training extends Callback {
       const positions = pattern.rows * pattern.cols;
       nnz += pattern.forwardNnz;
       size += positions;
-      seen += ones(layer.explored());
+      if (this.#track) seen += ones(layer.explored());
       layers[layer.name] = pattern.forwardNnz / positions;
     }
     const moved = this.#moved;
     this.#moved = { dropped: 0, grown: 0, regrown: 0 };
-    return { ...moved, density: nnz / size, explored: seen / size, layers };
+    return { ...moved, density: nnz / size, explored: this.#track ? seen / size : undefined, layers };
   }
 
   /** The schedule of a run that has done `step` steps. Without an `endStep` it ends after 75 % of the steps of `model.fit`, if these are known. */
@@ -217,9 +223,9 @@ export abstract class Training extends Callback {
 
   /** Puts the report into the logs, and so into `history`: density, dropped, grown, regrown, explored, and `NAME_density` of each layer. */
   override async onEpochEnd(_epoch: number, logs?: Record<string, unknown>): Promise<void> {
-    const { layers, ...rest } = this.report();
+    const { layers, explored, ...rest } = this.report();
     const each = Object.entries(layers).map(([name, density]) => [`${name}_density`, density]);
-    Object.assign(logs ?? {}, rest, Object.fromEntries(each));
+    Object.assign(logs ?? {}, rest, explored === undefined ? {} : { explored }, Object.fromEntries(each));
   }
 
   override async onTrainEnd(): Promise<void> {

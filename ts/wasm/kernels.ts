@@ -119,6 +119,13 @@ export function lowest(scores: Float32Array, k: number): Uint32Array {
   return rust.lowest(atScores, scores.length, k);
 }
 
+/** The positions of the ⌈fraction·count⌉ smallest weights of each sign, ascending. Throws on NaN. */
+export function lowestOfEachSign(weights: Float32Array, fraction: number): Uint32Array {
+  const [at] = carve(weights.length);
+  copyIn(at, weights);
+  return rust.lowestOfEachSign(at, weights.length, fraction);
+}
+
 /** The pattern without its entries at `dropped` and with those at the flat indices `grown`, both ascending. Throws where growth is not possible. */
 export function replace(pattern: CsrPattern, dropped: Uint32Array, grown: Uint32Array): CsrPattern {
   return fromWasm(inWasm(pattern).replace(dropped, grown), pattern.cols);

@@ -104,6 +104,28 @@ pub fn lowest(scores: &[f32], k: usize) -> Result<Vec<u32>, NotANumber> {
     Ok(lowest)
 }
 
+/// The positions of the ⌈fraction·count⌉ smallest weights of each sign, ascending: SET's drop. An exact 0 counts as positive. Refuses NaN.
+pub fn lowest_of_each_sign(weights: &[f32], fraction: f64) -> Result<Vec<u32>, NotANumber> {
+    if let Some(index) = weights.iter().position(|w| w.is_nan()) {
+        return Err(NotANumber { index });
+    }
+    let mut signs = [Vec::new(), Vec::new()];
+    for (i, &w) in weights.iter().enumerate() {
+        // The bits of a magnitude order as it does; of equal ones the higher position comes first.
+        signs[usize::from(w < 0.0)].push(u64::from(w.abs().to_bits()) << 32 | u64::from(!(i as u32)));
+    }
+    let mut lowest = Vec::new();
+    for keys in &mut signs {
+        let k = (fraction * keys.len() as f64).ceil() as usize;
+        if k > 0 {
+            keys.select_nth_unstable(k - 1);
+            lowest.extend(keys[..k].iter().map(|&key| !(key as u32)));
+        }
+    }
+    lowest.sort_unstable();
+    Ok(lowest)
+}
+
 /// Why a pattern cannot be edited as asked.
 #[derive(Debug, PartialEq, Eq)]
 pub enum EditError {

@@ -41,21 +41,61 @@ type Tile = [[F32x4; 2]; UNITS];
 ///
 /// Gradients below `floor` are left out. That lets one selection run over several layers: what the layers so far have filled it with raises the floor.
 pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize, floor: f32) -> Result<Vec<Candidate>, NotANumber> {
-    let (rows, cols) = (pattern.rows(), pattern.cols());
+    if k == 0 {
+        return Ok(Vec::new());
+    }
+    let operands = Operands::new(x, dy, batch, pattern.rows(), pattern.cols());
+    let guess = guess(&operands, pattern, k).max(floor);
+    let mut best = list(&operands, pattern, k, guess)?;
+    if best.len() < k && guess > floor {
+        best = list(&operands, pattern, k, floor)?;
+    }
+    if best.len() > k {
+        keep(&mut best, k);
+    }
+    best.sort_unstable_by_key(|c| (c.row, c.col));
+    Ok(best)
+}
+
+/// A threshold a little below that of the k-th largest, from every so many strips; 0 where that would not pay.
+fn guess(operands: &Operands, pattern: &CsrPattern, k: usize) -> f32 {
+    const EVERY: usize = 64;
+    let free = operands.rows * operands.cols - pattern.nnz();
+    let strips = operands.cols.div_ceil(FEATURES);
+    if strips < 2 * EVERY || k >= free / 4 {
+        return 0.0;
+    }
+    let mut seen: Vec<f32> = Vec::new();
+    operands.stream((EVERY / 2..strips).step_by(EVERY), |row0, col0, tile| {
+        // Weights that have just been grown have the steepest gradients, so stored entries must not count.
+        operands.for_each(row0, col0, tile, |row, col, gradient| {
+            if !pattern.contains(row, col) {
+                seen.push(gradient.abs());
+            }
+        });
+    });
+    // Strips differ: half as many again as the share of k.
+    let expected = (k as f64 / free as f64 * seen.len() as f64 * 1.5) as usize + 8;
+    if expected >= seen.len() {
+        return 0.0;
+    }
+    let (_, &mut threshold, _) = seen.select_nth_unstable_by(expected, |a, b| b.total_cmp(a));
+    // NaN has to be found by the full pass.
+    if threshold.is_nan() { 0.0 } else { threshold }
+}
+
+/// Candidates that reach `threshold`, the k best among them.
+fn list(operands: &Operands, pattern: &CsrPattern, k: usize, mut threshold: f32) -> Result<Vec<Candidate>, NotANumber> {
     // Room for as many again before a selection cuts back to k and raises the threshold.
     let room = 2 * k.max(512);
     let mut best: Vec<Candidate> = Vec::new();
-    let mut threshold = floor;
     let mut nan = None;
-    if k == 0 {
-        return Ok(best);
-    }
-    stream(x, dy, batch, rows, cols, |row0, col0, tile| {
+    operands.stream(0..operands.cols.div_ceil(FEATURES), |row0, col0, tile| {
         let splat = F32x4::splat(threshold);
         if tile.iter().flatten().all(|lanes| lanes.abs().not_below(splat) == 0) {
             return;
         }
-        for_each(row0, col0, rows, cols, tile, |row, col, gradient| {
+        operands.for_each(row0, col0, tile, |row, col, gradient| {
             if gradient.abs() < threshold || pattern.contains(row, col) {
                 return;
             }
@@ -69,25 +109,18 @@ pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize
             }
         });
     });
-    if let Some(nan) = nan {
-        return Err(nan);
-    }
-    if best.len() > k {
-        keep(&mut best, k);
-    }
-    best.sort_unstable_by_key(|c| (c.row, c.col));
-    Ok(best)
+    nan.map_or(Ok(best), Err)
 }
 
 /// Sum, maximum, L2 norm and count above `threshold` (≥ 0) of |dYᵀ·X| outside `pattern`. A NaN makes sum and norm NaN.
 pub fn reduce(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, threshold: f32) -> Reduction {
-    let (rows, cols) = (pattern.rows(), pattern.cols());
+    let operands = Operands::new(x, dy, batch, pattern.rows(), pattern.cols());
     let mut squares = 0.0f64;
     let mut total = Reduction::default();
     // How far each row has been passed in A and in B∖A. Strips come with rising columns, so the next stored entry of a row is always here.
-    let mut next: Vec<[usize; 2]> = (0..rows).map(|row| pattern.by_row.line(row)).map(|(a, rest, _)| [a, rest]).collect();
-    stream(x, dy, batch, rows, cols, |row0, col0, tile| {
-        for_each(row0, col0, rows, cols, tile, |row, col, gradient| {
+    let mut next: Vec<[usize; 2]> = (0..pattern.rows()).map(|row| pattern.by_row.line(row)).map(|(a, rest, _)| [a, rest]).collect();
+    operands.stream(0..operands.cols.div_ceil(FEATURES), |row0, col0, tile| {
+        operands.for_each(row0, col0, tile, |row, col, gradient| {
             let (_, split, end) = pattern.by_row.line(row);
             for (next, end) in next[row].iter_mut().zip([split, end]) {
                 if *next < end && pattern.by_row.indices().get(*next) == col {
@@ -116,25 +149,51 @@ fn keep(best: &mut Vec<Candidate>, k: usize) -> f32 {
     threshold
 }
 
-/// Calls `visit(row, col, tile)` for every tile of dYᵀ·X, strips of columns ascending. Tiles overhang the edges with zeros.
-fn stream(x: &[f32], dy: &[f32], batch: usize, rows: usize, cols: usize, mut visit: impl FnMut(usize, usize, &Tile)) {
-    assert_eq!(x.len(), batch * cols);
-    assert_eq!(dy.len(), batch * rows);
-    let mut units = vec![[0.0f32; UNITS]; rows.div_ceil(UNITS) * batch];
-    for (b, sample) in dy.chunks_exact(rows.max(1)).enumerate() {
-        for (i, four) in sample.chunks(UNITS).enumerate() {
-            units[i * batch + b][..four.len()].copy_from_slice(four);
+/// X and dY `[batch, …]`, dY also packed by four units.
+struct Operands<'a> {
+    x: &'a [f32],
+    units: Vec<[f32; UNITS]>,
+    batch: usize,
+    rows: usize,
+    cols: usize,
+}
+
+impl<'a> Operands<'a> {
+    fn new(x: &'a [f32], dy: &[f32], batch: usize, rows: usize, cols: usize) -> Self {
+        assert_eq!(x.len(), batch * cols);
+        assert_eq!(dy.len(), batch * rows);
+        let mut units = vec![[0.0f32; UNITS]; rows.div_ceil(UNITS) * batch];
+        for (b, sample) in dy.chunks_exact(rows.max(1)).enumerate() {
+            for (i, four) in sample.chunks(UNITS).enumerate() {
+                units[i * batch + b][..four.len()].copy_from_slice(four);
+            }
+        }
+        Self { x, units, batch, rows, cols }
+    }
+
+    /// Calls `visit(row, col, tile)` for the tiles of dYᵀ·X in some strips of columns, in their order. Tiles overhang the edges with zeros.
+    fn stream(&self, strips: impl Iterator<Item = usize>, mut visit: impl FnMut(usize, usize, &Tile)) {
+        let mut strip = vec![[0.0f32; FEATURES]; self.batch];
+        for col in strips.map(|s| s * FEATURES) {
+            let width = FEATURES.min(self.cols - col);
+            for (b, eight) in strip.iter_mut().enumerate() {
+                *eight = [0.0; FEATURES];
+                eight[..width].copy_from_slice(&self.x[b * self.cols + col..][..width]);
+            }
+            for (i, units) in self.units.chunks_exact(self.batch.max(1)).enumerate() {
+                visit(i * UNITS, col, &product(units, &strip));
+            }
         }
     }
-    let mut strip = vec![[0.0f32; FEATURES]; batch];
-    for col in (0..cols).step_by(FEATURES) {
-        let width = FEATURES.min(cols - col);
-        for (b, eight) in strip.iter_mut().enumerate() {
-            *eight = [0.0; FEATURES];
-            eight[..width].copy_from_slice(&x[b * cols + col..][..width]);
-        }
-        for (i, units) in units.chunks_exact(batch.max(1)).enumerate() {
-            visit(i * UNITS, col, &product(units, &strip));
+
+    /// The positions of a tile that lie inside the matrix, rows first.
+    #[inline(always)]
+    fn for_each(&self, row0: usize, col0: usize, tile: &Tile, mut f: impl FnMut(usize, usize, f32)) {
+        for (row, halves) in (row0..self.rows).zip(tile) {
+            let gradients = halves.map(F32x4::to_array);
+            for (col, &gradient) in (col0..self.cols).zip(gradients.as_flattened()) {
+                f(row, col, gradient);
+            }
         }
     }
 }
@@ -151,15 +210,4 @@ fn product(units: &[[f32; UNITS]], strip: &[[f32; FEATURES]]) -> Tile {
         }
     }
     tile
-}
-
-/// The positions of a tile that lie inside the matrix, rows first.
-#[inline(always)]
-fn for_each(row0: usize, col0: usize, rows: usize, cols: usize, tile: &Tile, mut f: impl FnMut(usize, usize, f32)) {
-    for (row, halves) in (row0..rows).zip(tile) {
-        let gradients = halves.map(F32x4::to_array);
-        for (col, &gradient) in (col0..cols).zip(gradients.as_flattened()) {
-            f(row, col, gradient);
-        }
-    }
 }

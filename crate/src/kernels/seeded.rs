@@ -76,17 +76,17 @@ impl Seeded {
 
     /// Goes on where another left off, with its frozen weights and its cursor.
     pub fn restore(&mut self, frozen: Vec<Weight>, cursor: Option<Rank>) -> Result<(), SeededError> {
-        self.check(&frozen)?;
+        self.check(&merge([(Home::Frozen, &frozen)]))?;
         (self.frozen, self.cursor) = (frozen, cursor);
         (self.candidates, self.exhausted) = (Vec::new(), false);
         Ok(())
     }
 
-    fn check(&self, weights: &[Weight]) -> Result<(), SeededError> {
+    fn check(&self, weights: &[Homed]) -> Result<(), SeededError> {
         let size = self.rows * self.cols;
-        let beyond = weights.last().filter(|w| w.0 as usize >= size);
-        let disorder = || weights.windows(2).find(|w| w[0].0 >= w[1].0).map(|w| &w[1]);
-        beyond.or_else(disorder).map_or(Ok(()), |w| Err(SeededError::Inconsistent { index: w.0 }))
+        let beyond = weights.last().filter(|w| w.index as usize >= size);
+        let disorder = || weights.windows(2).find(|w| w[0].index >= w[1].index).map(|w| &w[1]);
+        beyond.or_else(disorder).map_or(Ok(()), |w| Err(SeededError::Inconsistent { index: w.index }))
     }
 
     pub fn frozen(&self) -> &[Weight] {
@@ -111,35 +111,40 @@ impl Seeded {
             self.refill(nnz);
         }
         let (all, chosen) = loop {
-            let all = merge(&merge(&old, &self.frozen), &self.candidates);
+            let all = merge([(Home::B, &old), (Home::Frozen, &self.frozen), (Home::Line, &self.candidates)]);
+            self.check(&all)?;
             // More B than the layer has weights to give can only come from a changed file.
             if all.len() < nnz {
                 return Err(SeededError::Inconsistent { index: self.cursor.map_or(0, |last| last.index) });
             }
-            self.check(&all)?;
-            let values: Vec<f32> = all.iter().map(|w| w.1).collect();
+            let values: Vec<f32> = all.iter().map(|w| w.value).collect();
             let mut chosen = vec![0u32; nnz];
-            top_k::top_k(&values, &mut chosen).map_err(|nan| SeededError::NotANumber { index: all[nan.index].0 })?;
-            let taken = |w: &Weight| chosen.binary_search_by_key(&w.0, |&i| all[i as usize].0).is_ok();
+            top_k::top_k(&values, &mut chosen).map_err(|nan| SeededError::NotANumber { index: all[nan.index].index })?;
             // If one candidate stays behind, so do all who stand behind it.
-            if self.exhausted || !self.candidates.iter().all(taken) {
+            let taken = chosen.iter().filter(|&&i| all[i as usize].home == Home::Line).count();
+            if self.exhausted || taken < self.candidates.len() {
                 break (all, chosen);
             }
             self.refill(nnz);
         };
 
-        let next: Vec<Weight> = chosen.iter().map(|&i| all[i as usize]).collect();
-        let is_in = |list: &[Weight], w: &Weight| list.binary_search_by_key(&w.0, |other| other.0).is_ok();
-        for &(index, value) in self.candidates.iter().filter(|&w| is_in(&next, w)) {
-            let rank = Rank::of(index, value);
-            if self.cursor.is_none_or(|last| last.is_before(rank)) {
-                self.cursor = Some(rank);
+        let mut next = Vec::with_capacity(nnz);
+        self.frozen.clear();
+        self.candidates.clear();
+        let mut chosen = chosen.into_iter().peekable();
+        for (i, &Homed { index, value, home }) in all.iter().enumerate() {
+            if chosen.next_if_eq(&(i as u32)).is_some() {
+                next.push((index, value));
+                let rank = Rank::of(index, value);
+                if home == Home::Line && self.cursor.is_none_or(|last| last.is_before(rank)) {
+                    self.cursor = Some(rank);
+                }
+            } else if home == Home::Line {
+                self.candidates.push((index, value));
+            } else {
+                self.frozen.push((index, value));
             }
         }
-        self.candidates.retain(|w| !is_in(&next, w));
-        self.frozen.retain(|w| !is_in(&next, w));
-        let left: Vec<Weight> = old.into_iter().filter(|w| !is_in(&next, w)).collect();
-        self.frozen = merge(&self.frozen, &left);
         if self.frozen.len() > self.max_frozen {
             let kept = largest(self.frozen.iter().map(|w| w.1), self.max_frozen);
             self.frozen = kept.iter().map(|&i| self.frozen[i as usize]).collect();
@@ -191,8 +196,8 @@ impl Seeded {
         } else {
             self.exhausted = found.len() < count;
         }
-        found.sort_unstable_by_key(|w| w.0);
-        self.candidates = merge(&self.candidates, &found);
+        self.candidates.extend(found);
+        self.candidates.sort_unstable_by_key(|w| w.0);
     }
 }
 
@@ -203,20 +208,29 @@ fn largest(weights: impl Iterator<Item = f32>, k: usize) -> Vec<u32> {
     positions
 }
 
-/// Two ascending lists without common indices, as one.
-fn merge(a: &[Weight], b: &[Weight]) -> Vec<Weight> {
-    let mut all = Vec::with_capacity(a.len() + b.len());
-    let (mut i, mut j) = (0, 0);
-    while i < a.len() && j < b.len() {
-        if a[i].0 < b[j].0 {
-            all.push(a[i]);
-            i += 1;
-        } else {
-            all.push(b[j]);
-            j += 1;
-        }
+/// Where a weight is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    B,
+    Frozen,
+    Line,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Homed {
+    index: u32,
+    value: f32,
+    home: Home,
+}
+
+/// Ascending lists as one.
+fn merge<const N: usize>(lists: [(Home, &[Weight]); N]) -> Vec<Homed> {
+    let mut all = Vec::with_capacity(lists.iter().map(|(_, list)| list.len()).sum());
+    let mut lists = lists.map(|(home, list)| (home, list.iter().peekable()));
+    loop {
+        let heads = lists.iter_mut().enumerate().filter_map(|(l, (_, list))| list.peek().map(|w| (w.0, l)));
+        let Some((_, l)) = heads.min() else { return all };
+        let (home, list) = &mut lists[l];
+        all.extend(list.next().map(|&(index, value)| Homed { index, value, home: *home }));
     }
-    all.extend_from_slice(&a[i..]);
-    all.extend_from_slice(&b[j..]);
-    all
 }

@@ -121,3 +121,18 @@ fn growth_where_it_cannot_be_is_refused() {
     assert_eq!(refused(&[], &[3]), edit::EditError::Order { index: 3 });
     assert!(edit::replace(&pattern, &[1], &[2]).is_ok(), "just dropped");
 }
+
+#[test]
+fn each_sign_loses_its_share_of_the_smallest() {
+    // Thresholds −0.2 and 0.3, both gone.
+    let weights = [-0.9, -0.5, -0.2, -0.1, 0.05, 0.3, 0.6, 0.8];
+    assert_eq!(edit::lowest_of_each_sign(&weights, 0.3).unwrap(), [2, 3, 4, 5]);
+    assert_eq!(edit::lowest_of_each_sign(&weights, 0.0).unwrap(), [0u32; 0]);
+    assert_eq!(edit::lowest_of_each_sign(&weights, 1.0).unwrap(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(
+        edit::lowest_of_each_sign(&[1.0, -0.0, 1.0, -3.0, -3.0], 0.5).unwrap(),
+        [1, 2, 4],
+        "zeros are positive; the lower position stays"
+    );
+    assert_eq!(edit::lowest_of_each_sign(&[1.0, f32::NAN], 0.5).expect_err("NaN").index, 1);
+}

