@@ -20,25 +20,18 @@ function fetched() {
 }
 
 /**
- * All 70 000 images, training and test together, scaled to [0, 1]. `folder` is the unpacked package.
+ * All 70 000 images, training and test together. `folder` is the unpacked package.
  * @param {string} [folder] @returns {Promise<import('./support.mjs').Samples>}
  */
 export async function fashion(folder = fetched()) {
   const SIZE = 784;
-  const images = Array.from({ length: 10 }, (_, label) => {
+  const rows = Array.from({ length: 10 }, (_, label) => {
     const { data } = JSON.parse(readFileSync(join(folder, 'src', 'clothes', `${label}.json`), 'utf8'));
     // Class 0 has two empty rows.
     return /** @type {number[][]} */ (data).filter((row) => row.length === SIZE);
   });
-  const count = images.reduce((sum, rows) => sum + rows.length, 0);
-  const inputs = new Float32Array(count * SIZE);
-  const labels = new Uint8Array(count);
-  let at = 0;
-  images.forEach((rows, label) => {
-    for (const row of rows) {
-      for (let i = 0; i < SIZE; i++) inputs[at * SIZE + i] = row[i] / 255;
-      labels[at++] = label;
-    }
-  });
-  return { inputs, labels, count };
+  const labels = Uint8Array.from(rows.flatMap((own, label) => own.map(() => label)));
+  const images = new Uint8Array(labels.length * SIZE);
+  rows.flat().forEach((row, i) => images.set(row, i * SIZE));
+  return { images, labels, count: labels.length };
 }

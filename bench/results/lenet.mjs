@@ -141,12 +141,12 @@ export async function run({ short, work }) {
   await start();
   const data = await mnist();
   if (short) {
-    const small = { train: firstOf(data.train, 5000), test: firstOf(data.test, 1000) };
+    const small = { train: firstOf(data.train, 3000), test: firstOf(data.test, 1000) };
     for (const method of Object.keys(methods)) {
       for (const alpha of [1, 2]) {
-        const { accuracy } = await one({ density: 0.05, alpha, method, seed: 1, epochs: 5 }, small);
+        const { accuracy } = await one({ density: 0.05, alpha, method, seed: 1, epochs: 3 }, small);
         console.log(`${method}, alpha ${alpha}: ${percent(accuracy)} %`);
-        check(accuracy > 0.75, `${method}, alpha ${alpha}: accuracy ${accuracy}`);
+        check(accuracy > 0.6, `${method}, alpha ${alpha}: accuracy ${accuracy}`);
       }
     }
     return;

@@ -2,7 +2,6 @@
 //
 // node bench/results/set_fashion.mjs [--short | --report] [--data DIR] [--work DIR]
 
-import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { layers, optimizers, Random, set, setEpsilon, staticPattern } from '../../dist/index.js';
 import { check, markdown } from '../support.mjs';

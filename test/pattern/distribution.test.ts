@@ -151,6 +151,9 @@ describe('er', () => {
   test('refuses what erk refuses, by its own name', () => {
     expect(() => er(wide, 0)).toThrow('er density: expected a number in (0, 1], received 0');
     expect(() => er([[3, 0]], 0.5)).toThrow('er shape of layer 0: expected a whole number >= 1, received 0');
+  });
+
+  test('refuses a kernel without extent', () => {
     expect(() => er([[0, 3, 3]], 0.5)).toThrow('er shape of layer 0: expected a whole number >= 1, received 0');
   });
 });
@@ -170,6 +173,18 @@ describe('setEpsilon', () => {
   test.each([0, -1, Number.NaN])('refuses epsilon %d', (epsilon) => {
     expect(() => setEpsilon(wide, epsilon)).toThrow(`setEpsilon epsilon: expected a number > 0, received ${epsilon}`);
   });
+});
+
+test('setEpsilon refuses a shape of no layer', () => {
+  expect(() =>
+    setEpsilon(
+      [
+        [4, 3],
+        [4, 0],
+      ],
+      20,
+    ),
+  ).toThrow('setEpsilon shape of layer 1: expected a whole number >= 1, received 0');
 });
 
 describe('uniform', () => {

@@ -2,10 +2,18 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { dense } from '../layers/index.js';
+import { dense, powerDense } from '../layers/index.js';
+import { ggr } from '../methods/ggr.js';
+import { gse } from '../methods/gse.js';
+import { rigl } from '../methods/rigl.js';
+import { set } from '../methods/set.js';
+import { snfs } from '../methods/snfs.js';
+import { staticPattern } from '../methods/static.js';
+import { topKast } from '../methods/top_kast.js';
 import { adam, momentum, sgd } from '../optimizers/index.js';
 import { erk, uniform } from '../pattern/distribution.js';
-import type { TrainOptions } from './options.js';
+import type { Training } from '../topology/training.js';
+import type { MethodName, TrainOptions } from './options.js';
 
 /** Builds and compiles it; same seed, same weights. */
 export function buildNetwork(options: TrainOptions, features: number, classes: number): tfl.Sequential {
@@ -27,13 +35,13 @@ export function buildNetwork(options: TrainOptions, features: number, classes: n
     };
     const seed = options.seed * 1000 + i;
     if (options.dense) {
-      model.add(tfl.layers.dense({ ...common, kernelInitializer: tfl.initializers.heNormal({ seed }) }));
+      model.add(powerDense({ ...common, kernelInitializer: tfl.initializers.heNormal({ seed }), alpha: options.alpha }));
       return;
     }
     // A dense layer has nothing outside A to explore.
     const explores = options.method === 'top-kast' && forward[i] < 1;
     const backwardDensity = explores ? { backwardDensity: Math.max(forward[i], backward[i]) } : {};
-    model.add(dense({ ...common, kernelInitializer: 'heNormal', density: forward[i], ...backwardDensity, seed }));
+    model.add(dense({ ...common, kernelInitializer: 'heNormal', density: forward[i], ...backwardDensity, alpha: options.alpha, seed }));
   });
   model.compile({ optimizer: makeOptimizer(options), loss: 'categoricalCrossentropy' });
   return model;
@@ -48,4 +56,21 @@ function makeOptimizer({ optimizer, learningRate }: TrainOptions): tf.Optimizer 
     case 'sgd':
       return sgd(learningRate ?? 0.1);
   }
+}
+
+/** The method that the options name, for a run of so many steps in all. None for the dense twin, or where every layer is dense. */
+export function makeMethod(options: TrainOptions, steps: number): Training | undefined {
+  const { densities, density, every, dropFraction, regularization, seed } = options;
+  if (options.dense || (densities ?? [density]).every((d) => d === 1)) return undefined;
+  const args = { every, dropFraction, seed, endStep: Math.floor(0.75 * steps) };
+  const makers: Record<MethodName, () => Training> = {
+    'top-kast': () => topKast({ every, regularization }),
+    static: staticPattern,
+    set: () => set(args),
+    rigl: () => rigl(args),
+    ggr: () => ggr(args),
+    gse: () => gse(args),
+    snfs: () => snfs(args),
+  };
+  return makers[options.method]();
 }

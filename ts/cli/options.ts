@@ -3,6 +3,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OptionError } from '../errors.js';
 
+export const METHODS = ['top-kast', 'static', 'set', 'rigl', 'ggr', 'gse', 'snfs'] as const;
+export type MethodName = (typeof METHODS)[number];
+
 export interface TrainOptions {
   data?: string;
   layers: number[];
@@ -10,8 +13,10 @@ export interface TrainOptions {
   backwardDensity: number;
   distribution: 'erk' | 'uniform';
   densities?: number[];
-  method: 'top-kast' | 'static';
-  every: number;
+  method: MethodName;
+  every?: number;
+  dropFraction?: number;
+  alpha: number;
   regularization: number;
   dense: boolean;
   optimizer: 'adam' | 'momentum' | 'sgd';
@@ -35,6 +40,7 @@ const number =
 const count = number('a whole number of at least 1', (n) => Number.isSafeInteger(n) && n >= 1);
 const whole = number('a whole number of at least 0', (n) => Number.isSafeInteger(n) && n >= 0);
 const density = number('a density in (0, 1]', (n) => n > 0 && n <= 1);
+const atLeast1 = number('a number of at least 1', (n) => n >= 1 && Number.isFinite(n));
 const positive = number('a number above 0', (n) => n > 0 && Number.isFinite(n));
 const atLeast0 = number('a number of at least 0', (n) => n >= 0 && Number.isFinite(n));
 const list =
@@ -50,8 +56,10 @@ export function withTrainOptions(command: Command): Command {
     .option('--backward-density <share>', 'share that is trained (Top-KAST)', density, 0.2)
     .addOption(new Option('--distribution <name>', 'how layers share the weights').choices(['erk', 'uniform']).default('erk'))
     .option('--densities <shares>', 'density of each layer, output layer included, instead of a distribution', list(density))
-    .addOption(new Option('--method <name>', 'what moves the weights').choices(['top-kast', 'static']).default('top-kast'))
-    .option('--every <steps>', 'steps between two refreshes of Top-KAST', count, 1)
+    .addOption(new Option('--method <name>', 'what moves the weights').choices(METHODS).default('top-kast'))
+    .option('--every <steps>', 'steps from one change of the patterns to the next (default: 1 for top-kast, 1000 for gse, else 100)', count)
+    .option('--drop-fraction <share>', 'share of the weights that moves at first (default: as published; not for top-kast)', density)
+    .option('--alpha <exponent>', 'of Powerpropagation; 1 is ordinary training', atLeast1, 1)
     .option('--regularization <lambda>', "Top-KAST's penalty", atLeast0, 1e-4)
     .option('--dense', 'train the dense twin, with the layers of tfjs itself', false)
     .addOption(new Option('--optimizer <name>', 'how weights are updated').choices(['adam', 'momentum', 'sgd']).default('adam'))
@@ -91,8 +99,10 @@ export function checkSaved(saved: Partial<Record<keyof TrainOptions, unknown>>):
     backwardDensity: [isShare, 'a density in (0, 1]'],
     distribution: isOneOf('erk', 'uniform'),
     densities: [optional(listOf(isShare)), 'densities in (0, 1]'],
-    method: isOneOf('top-kast', 'static'),
-    every: [isCount, 'a whole number >= 1'],
+    method: isOneOf(...METHODS),
+    every: [optional(isCount), 'a whole number >= 1'],
+    dropFraction: [optional(isShare), 'a share in (0, 1]'],
+    alpha: [(value) => typeof value === 'number' && value >= 1, 'a number >= 1'],
     regularization: [isRate, 'a number >= 0'],
     dense: [(value) => typeof value === 'boolean', 'true or false'],
     optimizer: isOneOf('adam', 'momentum', 'sgd'),

@@ -5,10 +5,11 @@ import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { FileError, OptionError } from '../errors.js';
-import { type TopKast, topKast } from '../methods/top_kast.js';
+import { resume as methodsOf } from '../methods/resume.js';
+import type { Training } from '../topology/training.js';
 import { batchOf, epochOrder } from './batches.js';
 import { type Dataset, readDataset, type Split } from './idx.js';
-import { buildNetwork } from './network.js';
+import { buildNetwork, makeMethod } from './network.js';
 import { checkTogether, type TrainOptions } from './options.js';
 import { startProgress } from './progress.js';
 import { report } from './report.js';
@@ -67,12 +68,14 @@ function bundledMnist(): string {
 
 async function fitEpochs(model: LayersModel, dataset: Dataset, state: RunState, folder: string): Promise<boolean> {
   const { options } = state;
-  const method = !options.dense && options.method === 'top-kast' ? makeTopKast(options, model) : undefined;
   const batches = Math.ceil(dataset.train.count / options.batch);
+  const method = makeMethod(options, options.epochs * batches);
+  // A resumed run keeps its schedule, also when it now trains for longer.
+  const attached = method && (isNew(state) ? method : methodsOf(model)[0]).attach(model);
   const stop = interruption();
   try {
     while (state.epoch < options.epochs) {
-      if (!(await runEpoch(model, method, dataset, state, batches, stop))) {
+      if (!(await runEpoch(model, attached, dataset, state, batches, stop))) {
         await saveRun(folder, model, state);
         return false;
       }
@@ -91,15 +94,14 @@ async function fitEpochs(model: LayersModel, dataset: Dataset, state: RunState, 
   }
 }
 
-function makeTopKast({ every, regularization, densities, density }: TrainOptions, model: LayersModel): TopKast | undefined {
-  const everyLayerDense = (densities ?? [density]).every((d) => d === 1);
-  return everyLayerDense ? undefined : topKast({ every, regularization }).attach(model);
+function isNew({ epoch, batch }: RunState): boolean {
+  return epoch === 0 && batch === 0;
 }
 
 /** The steps of one epoch that are still to do. False when interrupted between two of them. */
 async function runEpoch(
   model: LayersModel,
-  method: TopKast | undefined,
+  method: Training | undefined,
   { train, features, classes }: Dataset,
   state: RunState,
   batches: number,

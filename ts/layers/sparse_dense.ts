@@ -205,6 +205,7 @@ export class SparseDense extends layers.Layer {
     const [rows, cols] = [this.units, this.#cols];
     const { kernelInitializer } = this.#options;
     if (this.#args.theta === 'seeded') {
+      if (rows * cols >= 2 ** 32) throw new OptionError(`${this.name} units·in`, "less than 2^32 with theta 'seeded'", rows * cols);
       const spread = spreadOf(kernelInitializer, cols, rows);
       if (!spread) {
         throw new OptionError(

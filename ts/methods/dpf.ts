@@ -12,7 +12,7 @@ export interface DpfArgs extends ScheduleArgs, TrainingArgs {
   /** Share of all weights in the forward pass from `endStep` on, in (0, 1]. */
   density: number;
   /** The way there from the density of the layers. Default `cubic`. */
-  anneal?: Anneal;
+  anneal?: Anneal | undefined;
 }
 
 /**

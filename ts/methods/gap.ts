@@ -14,11 +14,11 @@ import { Training, type TrainingArgs } from '../topology/training.js';
 
 export interface GapArgs extends ScheduleArgs, TrainingArgs {
   /** Parts into which the layers are cut, in order and of about the same number of layers (κ). Default: one for each layer. */
-  partitions?: number;
+  partitions?: number | undefined;
   /** Steps that a partition stays dense. The authors take 5 to 10 epochs. */
   every: number;
   /** Of drawn values, for layers with an `alpha` above 1. Default 0. */
-  seed?: number;
+  seed?: number | undefined;
 }
 
 /**

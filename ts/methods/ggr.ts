@@ -13,9 +13,9 @@ import { type GradientGrowthArgs, mixed } from './rigl.js';
 
 export interface GgrArgs extends GradientGrowthArgs {
   /** Weights that an edit leaves to each layer, but no more than it had. Our choice; default: as many as it has units, so that each may have one. */
-  minNnz?: number;
+  minNnz?: number | undefined;
   /** 'l2' divides the gradients of a layer by their norm before layers are compared, as jaxpruner does with its scores. Default 'none'. */
-  normalize?: 'none' | 'l2';
+  normalize?: 'none' | 'l2' | undefined;
 }
 
 /**

@@ -13,9 +13,9 @@ export interface GmpArgs extends ScheduleArgs, TrainingArgs {
   /** Share of all weights that is left at `endStep`, in (0, 1]. */
   density: number;
   /** How layers share it. Default 'layer'. */
-  scope?: Scope;
+  scope?: Scope | undefined;
   /** The way there. Default `cubic`. */
-  anneal?: Anneal;
+  anneal?: Anneal | undefined;
 }
 
 /**

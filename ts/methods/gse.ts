@@ -3,17 +3,17 @@
 import { checkNumber, OptionError } from '../errors.js';
 import type { Samples } from '../ops/probe.js';
 import type { Random } from '../pattern/random.js';
-import { DropGrow, type DropGrowArgs, eachLayer } from '../topology/drop_grow.js';
+import { DropGrow, type DropGrowArgs, eachLayer, withDefaults } from '../topology/drop_grow.js';
 import { best, type LayerView } from '../topology/layer_view.js';
 
 export interface GseArgs extends DropGrowArgs {
   /** Candidates drawn for each weight of a layer (γ). Default 1. */
-  candidates?: number;
+  candidates?: number | undefined;
   /**
    * How they are drawn: every position alike; by the sums of |activation| of a feature and |gradient| of a unit, whose product bounds the gradient
    * between them ('grabo'); by such sums under random signs, which estimate it ('graest'). Default 'uniform', which the authors find enough.
    */
-  sampling?: 'uniform' | 'grabo' | 'graest';
+  sampling?: 'uniform' | 'grabo' | 'graest' | undefined;
 }
 
 /**
@@ -32,7 +32,7 @@ export function gse({ candidates = 1, sampling = 'uniform', ...args }: GseArgs =
   });
   return new DropGrow(
     { name: 'gse', dropCount: (layer, fraction) => Math.ceil(layer.nnz * fraction), grow, usesGradients: true },
-    { dropFraction: 0.2, every: 1000, ...args },
+    withDefaults({ dropFraction: 0.2, every: 1000 }, args),
     { candidates, sampling },
   );
 }

@@ -14,11 +14,11 @@ export interface PruneArgs {
   /** Share of all positions that keeps its weight, in (0, 1]. A layer keeps ⌊density·size⌋, at least 1. */
   density: number;
   /** How layers share it. Default 'layer'. */
-  scope?: Scope;
+  scope?: Scope | undefined;
   /** With scope 'layer', the last layer keeps min(1, outputFactor·density). Default 2, as in Powerpropagation's notebook; 1 treats it as the others. */
-  outputFactor?: number;
+  outputFactor?: number | undefined;
   /** Whose slots follow. Default: the optimizer the model was compiled with, if any. */
-  optimizer?: tf.Optimizer;
+  optimizer?: tf.Optimizer | undefined;
 }
 
 /**

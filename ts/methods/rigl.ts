@@ -1,12 +1,12 @@
 // RigL: growth where the gradient is steepest (Evci et al. 2020, https://arxiv.org/abs/1911.11134).
 
 import { checkNumber } from '../errors.js';
-import { DropGrow, type DropGrowArgs, eachLayer } from '../topology/drop_grow.js';
+import { DropGrow, type DropGrowArgs, eachLayer, withDefaults } from '../topology/drop_grow.js';
 import { best, type LayerView, union } from '../topology/layer_view.js';
 
 export interface GradientGrowthArgs extends DropGrowArgs {
   /** Share of a layer's new weights that is placed at random instead, in [0, 1]. Default 0. */
-  randomShare?: number;
+  randomShare?: number | undefined;
 }
 
 /**
@@ -17,7 +17,7 @@ export interface GradientGrowthArgs extends DropGrowArgs {
 export function rigl({ randomShare = 0, ...args }: GradientGrowthArgs = {}): DropGrow {
   checkNumber('rigl randomShare', randomShare, 0, 1);
   const grow = eachLayer((layer, k) => mixed(layer, layer.steepest(k), k, randomShare));
-  return new DropGrow({ name: 'rigl', grow, usesGradients: true }, { regrow: true, ...args }, { randomShare });
+  return new DropGrow({ name: 'rigl', grow, usesGradients: true }, withDefaults({ regrow: true }, args), { randomShare });
 }
 
 /** `k` positions: the best candidates, but for a share that is drawn from the other free positions. */

@@ -2,7 +2,7 @@
 
 import { OptionError } from '../errors.js';
 import { lowestOfEachSign } from '../ops/whole_layer.js';
-import { DropGrow, type DropGrowArgs, eachLayer, type Rule } from '../topology/drop_grow.js';
+import { DropGrow, type DropGrowArgs, eachLayer, type Rule, withDefaults } from '../topology/drop_grow.js';
 import { constant } from '../topology/schedule.js';
 
 export interface SetArgs extends DropGrowArgs {
@@ -10,7 +10,7 @@ export interface SetArgs extends DropGrowArgs {
    * 'sign-split', the authors': of the positive weights the smallest ⌈fraction·count⌉ are dropped, and as many in proportion of the negative ones next to
    * zero. 'magnitude', as most libraries: the smallest |θ|. Default 'sign-split'.
    */
-  dropRule?: 'sign-split' | 'magnitude';
+  dropRule?: 'sign-split' | 'magnitude' | undefined;
 }
 
 const grow = eachLayer((layer, k) => layer.randomFree(k));
@@ -27,5 +27,5 @@ const magnitude: Rule = { name: 'set', grow };
 export function set({ dropRule = 'sign-split', ...args }: SetArgs = {}): DropGrow {
   if (dropRule !== 'sign-split' && dropRule !== 'magnitude') throw new OptionError('set dropRule', "'sign-split' or 'magnitude'", dropRule);
   const published = dropRule === 'sign-split' ? { anneal: constant, growInit: 'initializer' as const } : {};
-  return new DropGrow(dropRule === 'sign-split' ? signSplit : magnitude, { ...published, ...args }, { dropRule });
+  return new DropGrow(dropRule === 'sign-split' ? signSplit : magnitude, withDefaults<DropGrowArgs>(published, args), { dropRule });
 }

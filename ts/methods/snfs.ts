@@ -1,7 +1,7 @@
 // Sparse networks from scratch (Dettmers and Zettlemoyer 2019, https://arxiv.org/abs/1907.04840), without its dense momentum.
 
 import { checkNumber } from '../errors.js';
-import { DropGrow, type Rule } from '../topology/drop_grow.js';
+import { DropGrow, type Rule, withDefaults } from '../topology/drop_grow.js';
 import { type GradientGrowthArgs, mixed } from './rigl.js';
 
 /**
@@ -21,7 +21,7 @@ export function snfs({ randomShare = 0, ...args }: GradientGrowthArgs = {}): Dro
     );
     return layers.map((layer, i) => mixed(layer, layer.steepest(shares[i]), shares[i], randomShare));
   };
-  return new DropGrow({ name: 'snfs', grow, usesGradients: true }, { dropFraction: 0.5, ...args }, { randomShare });
+  return new DropGrow({ name: 'snfs', grow, usesGradients: true }, withDefaults({ dropFraction: 0.5 }, args), { randomShare });
 }
 
 /** `total` in proportion to `weights`, none above its `room`; what one cannot take goes to the others. Largest remainders first, then lower index. */

@@ -7,11 +7,11 @@ import { Training, type TrainingArgs } from '../topology/training.js';
 
 export interface TopKastArgs extends TrainingArgs {
   /** Refresh the sets A and B after every so many optimizer steps. Default 1, as published; 100 costs less and is reported to do as well. */
-  every?: number;
+  every?: number | undefined;
   /** λ of the exploration penalty λ/2·θ² on A and λ/(2·density)·θ² on B∖A. Default 1e-4. */
-  regularization?: number;
+  regularization?: number | undefined;
   /** Apply the penalty to the weights after the step, scaled by the learning rate, instead of to the gradient. Default false. */
-  decoupled?: boolean;
+  decoupled?: boolean | undefined;
 }
 
 /**

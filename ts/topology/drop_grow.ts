@@ -42,25 +42,31 @@ export interface Rule {
 
 export interface DropGrowArgs extends ScheduleArgs, TrainingArgs {
   /** Share of a layer's weights that is dropped at the first edit, in [0, 1]. Default 0.3, as RigL and SET. */
-  dropFraction?: number;
+  dropFraction?: number | undefined;
   /** How that share falls until `endStep`. Default `cosine`, as RigL. */
-  anneal?: Anneal;
+  anneal?: Anneal | undefined;
   /** Whether positions just dropped may grow again at once; they then keep value and moments. Default: as the method was published. */
-  regrow?: boolean;
+  regrow?: boolean | undefined;
   /**
    * Values of grown weights: 0, or drawn as the layer's initializer would. Default: as published, and 'initializer' for layers with an `alpha` above 1,
    * where a 0 has no gradient and would stay for ever.
    */
-  growInit?: 'zeros' | 'initializer';
+  growInit?: 'zeros' | 'initializer' | undefined;
   /** Steps whose gradients are added up for growth. Default 1, the step at hand. Memory: 4·batch·(in + out) bytes a step and layer. */
-  accumulate?: number;
+  accumulate?: number | undefined;
   /** Of everything drawn at random. Default 0. */
-  seed?: number;
+  seed?: number | undefined;
 }
 
 /** A rule that serves each layer by itself: as many grown as dropped. */
 export function eachLayer(grow: (layer: LayerView, k: number) => Uint32Array): Rule['grow'] {
   return (layers, counts) => layers.map((layer, i) => grow(layer, Math.min(counts[i], layer.free)));
+}
+
+/** `args`, and what a method was published with where they leave something open. */
+export function withDefaults<T extends object>(published: Partial<T>, args: T): T {
+  const given = Object.entries(args).filter(([, value]) => value !== undefined);
+  return { ...published, ...Object.fromEntries(given) } as T;
 }
 
 /** Trains layers by a {@link Rule}. The number of weights over all its layers stays as it is, exactly. */
