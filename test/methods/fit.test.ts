@@ -1,0 +1,255 @@
+// Methods where users meet them: fit, fitDataset, trainOnBatch, several models at once, frozen layers.
+
+import { describe, expect, test } from 'vitest';
+import { dense, type SparseDense } from '../../ts/layers/index.js';
+import { gap } from '../../ts/methods/gap.js';
+import { ggr } from '../../ts/methods/ggr.js';
+import { gmp } from '../../ts/methods/gmp.js';
+import { rigl } from '../../ts/methods/rigl.js';
+import { set } from '../../ts/methods/set.js';
+import { topKast } from '../../ts/methods/top_kast.js';
+import { adam, momentum, sgd } from '../../ts/optimizers/index.js';
+import { dropGrow, eachLayer } from '../../ts/topology/drop_grow.js';
+import type { Training } from '../../ts/topology/training.js';
+import { memory } from '../../ts/wasm/memory.js';
+import { onEachBackend, tf, tfl } from '../support/tf.js';
+
+type Args = Partial<Parameters<typeof dense>[0]>;
+
+function network(args: Args = {}, optimizer: tf.Optimizer = sgd(0.1)): tfl.Sequential {
+  const model = tfl.sequential({
+    layers: [
+      dense({ units: 16, density: 0.2, seed: 1, activation: 'relu', inputShape: [10], name: 'hidden', ...args }),
+      dense({ units: 3, density: 0.5, seed: 3, activation: 'softmax', name: 'output', ...args }),
+    ],
+  });
+  model.compile({ optimizer, loss: 'categoricalCrossentropy' });
+  return model;
+}
+
+const data = (samples = 64) =>
+  tf.tidy(() => {
+    const x = tf.randomNormal([samples, 10], 0, 1, 'float32', 9);
+    return { x, y: tf.cast(tf.oneHot(tf.argMax(tf.slice(x, [0, 0], [samples, 3]), 1), 3), 'float32') };
+  });
+
+const flat = (layer: tfl.layers.Layer) => Array.from((layer as SparseDense).pattern.flat());
+const quiet = { batchSize: 8, shuffle: false, verbose: 0 as const };
+
+function dispose(model: tfl.LayersModel): void {
+  const { optimizer } = model;
+  model.dispose();
+  optimizer.dispose();
+}
+
+onEachBackend('under model.fit', () => {
+  test('history has densities, what was dropped, grown and regrown, and the share ever explored', async () => {
+    const { x, y } = data();
+    const model = network();
+    const before = model.layers.map(flat);
+    const { history } = await model.fit(x, y, { ...quiet, epochs: 4, callbacks: [ggr({ every: 4, minNnz: 1 })] });
+    const after = model.layers.map(flat);
+    for (const key of ['density', 'dropped', 'grown', 'regrown', 'explored', 'hidden_density', 'output_density', 'loss']) {
+      expect(history[key], key).toHaveLength(4);
+    }
+    const total = (key: string) => (history[key] as number[]).reduce((a, b) => a + b, 0);
+    expect(total('dropped')).toBe(total('grown'));
+    expect(total('grown')).toBeGreaterThan(10);
+    // 75 % of 32 steps: none in the last epoch.
+    expect((history.grown as number[])[3]).toBe(0);
+    for (const density of history.density as number[]) expect(density).toBeCloseTo(56 / 208, 10);
+    expect((history.hidden_density as number[])[3]).toBe(after[0].length / 160);
+    expect(after[0].length).not.toBe(before[0].length);
+    expect(after[0].length + after[1].length).toBe(56);
+    const explored = history.explored as number[];
+    expect(explored[3] * 208).toBeCloseTo(56 + total('grown') - total('regrown'), 6);
+    tf.dispose([x, y]);
+    dispose(model);
+  });
+
+  test('without tracking there is no record of positions, and nothing else changes', async () => {
+    const { x, y } = data();
+    const run = async (track: boolean) => {
+      const model = network();
+      const { history } = await model.fit(x, y, { ...quiet, epochs: 2, callbacks: [set({ every: 4, track })] });
+      const result = {
+        keys: Object.keys(history),
+        weights: model.layers.map((layer) => Array.from((layer as SparseDense).values.dataSync())),
+      };
+      dispose(model);
+      return result;
+    };
+    const [tracked, untracked] = [await run(true), await run(false)];
+    expect(untracked.weights).toEqual(tracked.weights);
+    expect(tracked.keys).toContain('explored');
+    expect(untracked.keys).not.toContain('explored');
+    tf.dispose([x, y]);
+  });
+
+  test('frozen layers keep their patterns and values', async () => {
+    const { x, y } = data();
+    const model = network();
+    model.layers[0].trainable = false;
+    model.compile({ optimizer: model.optimizer, loss: 'categoricalCrossentropy' });
+    const frozen = [flat(model.layers[0]), Array.from((model.layers[0] as SparseDense).values.dataSync())];
+    const moving = flat(model.layers[1]);
+    await model.fit(x, y, { ...quiet, epochs: 2, callbacks: [rigl({ every: 2, endStep: 100 })] });
+    expect([flat(model.layers[0]), Array.from((model.layers[0] as SparseDense).values.dataSync())]).toEqual(frozen);
+    expect(flat(model.layers[1])).not.toEqual(moving);
+    tf.dispose([x, y]);
+    dispose(model);
+  });
+
+  test('two methods train two parts of a model', async () => {
+    const { x, y } = data();
+    const model = network();
+    const before = model.layers.map(flat);
+    const callbacks = [rigl({ every: 2, layers: ['hidden'] }), set({ every: 2, layers: ['output'] })];
+    await model.fit(x, y, { ...quiet, epochs: 2, callbacks });
+    model.layers.forEach((layer, i) => {
+      expect(flat(layer)).toHaveLength(before[i].length);
+      expect(flat(layer)).not.toEqual(before[i]);
+    });
+    tf.dispose([x, y]);
+    dispose(model);
+  });
+
+  test('a second fit goes on with the same method object', async () => {
+    const { x, y } = data();
+    const model = network();
+    const method = rigl({ every: 2, endStep: 1000 });
+    await model.fit(x, y, { ...quiet, epochs: 1, callbacks: [method] });
+    const between = flat(model.layers[0]);
+    const { history } = await model.fit(x, y, { ...quiet, epochs: 1, callbacks: [method] });
+    expect(flat(model.layers[0])).not.toEqual(between);
+    expect((history.grown as number[])[0]).toBeGreaterThan(0);
+    tf.dispose([x, y]);
+    dispose(model);
+  });
+
+  test('a rule of your own, with scores of gradients', async () => {
+    const { x, y } = data();
+    const model = network();
+    const rule = {
+      name: 'sensitivity',
+      usesGradients: true,
+      dropScore: ({ weights, gradients }: { weights: Float32Array; gradients: Float32Array }) =>
+        weights.map((w, i) => Math.abs(w * gradients[i])),
+      grow: eachLayer((layer, k) => layer.randomFree(k)),
+    };
+    const before = flat(model.layers[0]);
+    await model.fit(x, y, { ...quiet, epochs: 2, callbacks: [dropGrow(rule, { every: 2, dropFraction: 0.2 })] });
+    expect(flat(model.layers[0])).toHaveLength(before.length);
+    expect(flat(model.layers[0])).not.toEqual(before);
+    tf.dispose([x, y]);
+    dispose(model);
+  });
+
+  test('nothing is left behind by layers that change size, on our side either', async () => {
+    const { x, y } = data();
+    const model = network({}, adam(0.01));
+    const train = (method: Training) => model.fit(x, y, { ...quiet, epochs: 4, callbacks: [method] });
+    await train(ggr({ every: 1, endStep: Infinity, accumulate: 3 }));
+    await train(gap({ every: 2 }));
+    const before = { tensors: tf.memory().numTensors, bytes: tf.memory().numBytes, live: memory().liveBytes };
+    await train(gap({ every: 2 }));
+    await train(ggr({ every: 1, endStep: Infinity, accumulate: 3 }));
+    const nnz = (model.layers as SparseDense[]).reduce((sum, layer) => sum + layer.pattern.nnz, 0);
+    expect(nnz).toBe(32 + 24);
+    expect(tf.memory().numTensors).toBe(before.tensors);
+    expect(tf.memory().numBytes).toBe(before.bytes);
+    expect(Math.abs(memory().liveBytes - before.live)).toBeLessThan(2000);
+    tf.dispose([x, y]);
+    dispose(model);
+  });
+});
+
+describe('elsewhere', () => {
+  test('fitDataset', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data();
+    const model = network();
+    const before = flat(model.layers[0]);
+    // What tf.data gives; that package is not one of ours.
+    const batches = Array.from({ length: 8 }, (_, i) => ({ xs: tf.slice(x, [i * 8, 0], [8, 10]), ys: tf.slice(y, [i * 8, 0], [8, 3]) }));
+    const dataset = {
+      size: 8,
+      iterator: async () => {
+        let next = 0;
+        return {
+          next: async () =>
+            next < 8
+              ? { value: tf.tidy(() => ({ xs: tf.clone(batches[next].xs), ys: tf.clone(batches[next++].ys) })), done: false }
+              : { value: null, done: true },
+        };
+      },
+    };
+    await model.fitDataset(dataset as never, { epochs: 2, batchesPerEpoch: 8, verbose: 0, callbacks: [rigl({ every: 2 })] });
+    expect(flat(model.layers[0])).not.toEqual(before);
+  });
+
+  test('models trained in turns do not disturb each other', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(16);
+    const run = async (turns: number[]) => {
+      const models = [network({}, momentum(0.1, 0.9)), network({ alpha: 2 }, momentum(0.1, 0.9))];
+      const methods = [rigl({ every: 2, endStep: 99 }), ggr({ every: 3, endStep: 99 })].map((method, i) => method.attach(models[i]));
+      for (const i of turns) {
+        await models[i].trainOnBatch(x, y);
+        await methods[i].step();
+      }
+      return models.map((model) => model.layers.map((layer) => [flat(layer), Array.from((layer as SparseDense).values.dataSync())]));
+    };
+    expect(await run([0, 1, 1, 0, 0, 1, 0, 1, 0, 1, 0, 1])).toEqual(await run([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]));
+  });
+
+  test('gradients of several passes and of several steps are one gradient', async () => {
+    await tf.setBackend('cpu');
+    // Four steps without movement, of 4 samples each, against one of 16.
+    const { x, y } = data(16);
+    const grownBy = async (parts: number) => {
+      const model = network({}, sgd(0));
+      const method = rigl({ every: parts, endStep: 99, accumulate: parts }).attach(model);
+      const size = 16 / parts;
+      for (let i = 0; i < parts; i++) {
+        // The loss is a mean over samples: scale the parts alike.
+        await model.trainOnBatch(tf.slice(x, [i * size, 0], [size, 10]), tf.slice(y, [i * size, 0], [size, 3]));
+        await method.step();
+      }
+      method.detach();
+      return model.layers.map(flat);
+    };
+    expect(await grownBy(4)).toEqual(await grownBy(1));
+  });
+
+  test('a model whose Top-KAST layer nobody trains is refused by fit', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(16);
+    const model = tfl.sequential({
+      layers: [
+        dense({ units: 8, density: 0.2, backwardDensity: 0.4, inputShape: [10], name: 'kast' }),
+        dense({ units: 3, density: 0.5, activation: 'softmax' }),
+      ],
+    });
+    model.compile({ optimizer: sgd(0.1), loss: 'categoricalCrossentropy' });
+    await expect(model.fit(x, y, { ...quiet, callbacks: [rigl()] })).rejects.toThrow(/a topKast\(\) for kast, which has a backwardDensity/);
+    // Refused, it has let go of its layers.
+    await model.fit(x, y, { ...quiet, callbacks: [rigl(), topKast()] });
+  });
+
+  test('gmp ends at its density where the last step is not due by itself', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(32);
+    const model = network({ density: 1 });
+    const method = gmp({ density: 0.1, every: 7, endStep: 10 }).attach(model);
+    const nnz: number[] = [];
+    for (let i = 0; i < 12; i++) {
+      await model.trainOnBatch(x, y);
+      await method.step();
+      nnz.push((model.layers[0] as SparseDense).pattern.nnz);
+    }
+    expect(nnz.slice(0, 6)).toEqual(new Array(6).fill(160));
+    expect(nnz[6]).toBe(Math.round(160 * (0.1 + 0.9 * 0.3 ** 3)));
+    expect(nnz.slice(9)).toEqual([16, 16, 16]);
+  });
+});
