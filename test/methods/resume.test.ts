@@ -28,6 +28,7 @@ const methods: Record<string, [() => Training, LayerArgs?]> = {
   set: [() => set({ ...common })],
   'set, magnitude': [() => set({ ...common, dropRule: 'magnitude', anneal: exponential(2) })],
   rigl: [() => rigl({ ...common, randomShare: 0.3 })],
+  "rigl, as Google's": [() => rigl({ ...common, timing: 'instead' })],
   ggr: [() => ggr({ ...common, randomShare: 0.3, normalize: 'l2' })],
   'ggr, no end': [() => ggr({ ...common, endStep: Infinity, minNnz: 3 })],
   gse: [() => gse({ ...common, sampling: 'graest' })],

@@ -42,6 +42,8 @@ interface Run {
   edit: Edit;
   /** Trained positions, where these are not the mask's. */
   everywhere?: boolean;
+  /** Edit steps update nothing. */
+  instead?: boolean;
   layer?: { density: number; backwardDensity?: number };
 }
 
@@ -169,6 +171,7 @@ const runs: Record<string, Run> = {
   'set, sign-split': { make: () => set({ ...common }), edit: signSplitEdit },
   'set, magnitude': { make: () => set({ ...common, dropRule: 'magnitude' }), edit: randomEdit },
   rigl: { make: () => rigl({ ...common }), edit: riglEdit },
+  "rigl, as Google's": { make: () => rigl({ ...common, timing: 'instead' }), edit: riglEdit, instead: true },
   ggr: { make: () => ggr({ ...common }), edit: ggrEdit },
   // So many candidates that every position is among them.
   'gse, uniform': { make: () => gse({ ...common, candidates: 60 }), edit: gseEdit },
@@ -199,7 +202,13 @@ function read(layer: SparseDense): { mask: Uint8Array; values: Float64Array } {
   return { mask, values };
 }
 
-async function compare({ make, edit, everywhere, layer: extra }: Run, name: string, kind: Kind, optimizer: tf.Optimizer, alpha: number) {
+async function compare(
+  { make, edit, everywhere, instead, layer: extra }: Run,
+  name: string,
+  kind: Kind,
+  optimizer: tf.Optimizer,
+  alpha: number,
+) {
   const layer = (units: number, seed: number, activation: 'tanh' | 'linear', cols?: number) =>
     dense({ units, activation, useBias: false, density: 0.3, seed, alpha, ...extra, ...(cols ? { inputShape: [cols] } : {}) });
   const own = [layer(HIDDEN, 1, 'tanh', IN), layer(OUT, 2, 'linear')];
@@ -221,8 +230,9 @@ async function compare({ make, edit, everywhere, layer: extra }: Run, name: stri
     );
     await method.step();
     const g = gradients(sim, x.arraySync(), target.arraySync());
+    const skipped = instead && dueFor(name, step);
     sim.forEach((one, l) => {
-      update(one, g[l], kind, everywhere ? new Uint8Array(one.mask.length).fill(1) : one.mask);
+      if (!skipped) update(one, g[l], kind, everywhere ? new Uint8Array(one.mask.length).fill(1) : one.mask);
     });
     const after = own.map(read);
     const grown = after.map(({ mask }, l) => [...mask.keys()].filter((i) => mask[i] && !before[l].mask[i]));

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { adam, momentum, sgd } from '../../ts/optimizers/index.js';
+import { alphas, powerprop } from '../../ts/ops/powerprop.js';
+import { adam, momentum, SparseAdam, SparseMomentum, sgd } from '../../ts/optimizers/index.js';
 import { memory } from '../../ts/wasm/memory.js';
 import { expectClose, onEachBackend, tf, variable } from '../support/tf.js';
 
@@ -99,6 +100,66 @@ describe('bad constants', () => {
     [() => adam(0.1, 0.9, 0.99, -1), 'optimizers.adam epsilon'],
   ])('are refused by name', (make, message) => {
     expect(make).toThrow(message);
+  });
+});
+
+describe('moments of a layer with Powerpropagation', () => {
+  const start = [0.5, -0.2, 1.5, 0];
+  const alpha = 2;
+  const steps = 30;
+  /** ∂L/∂θ of L = ½Σ(θ − 1)². */
+  const gradient = (theta: number) => theta - 1;
+  const theta = (phi: number) => phi * Math.abs(phi);
+  const jacobian = (phi: number) => alpha * Math.abs(phi);
+
+  test.each([
+    ['momentum', () => momentum(0.05, 0.9, false, 'theta')],
+    ['nesterov', () => momentum(0.05, 0.9, true, 'theta')],
+    ['adam', () => adam(0.05, 0.9, 0.999, 1e-7, 'theta')],
+  ])('on theta: %s takes the step of the weight through the Jacobian', async (name, make) => {
+    await tf.setBackend('cpu');
+    const phi = variable(start);
+    alphas.set(phi, alpha);
+    const optimizer = make();
+    const [w, m, v] = [Float64Array.from(start), new Float64Array(4), new Float64Array(4)];
+    for (let t = 1; t <= steps; t++) {
+      optimizer.minimize(() => tf.mul(0.5, tf.sum(tf.square(tf.sub(powerprop(phi, alpha), 1)))) as tf.Scalar, false, [phi]);
+      w.forEach((p, i) => {
+        // Where φ is 0, its gradient says nothing of θ's.
+        const g = p === 0 ? 0 : gradient(theta(p));
+        let step = 0;
+        if (name === 'adam') {
+          m[i] = 0.9 * m[i] + 0.1 * g;
+          v[i] = 0.999 * v[i] + 0.001 * g * g;
+          step = m[i] / (1 - 0.9 ** t) / (Math.sqrt(v[i] / (1 - 0.999 ** t)) + 1e-7);
+        } else {
+          m[i] = 0.9 * m[i] + g;
+          step = name === 'nesterov' ? g + 0.9 * m[i] : m[i];
+        }
+        w[i] = p - jacobian(p) * 0.05 * step;
+      });
+      expectClose(phi.dataSync(), w, 1e-4);
+    }
+    phi.dispose();
+    optimizer.dispose();
+  });
+
+  test('an ordinary variable, and alpha 1, do not notice', async () => {
+    await tf.setBackend('cpu');
+    const run = (optimizer: tf.Optimizer) => {
+      const w = variable(start);
+      for (let i = 0; i < 5; i++) descendOnce(optimizer, w);
+      return Array.from(w.dataSync());
+    };
+    expect(run(adam(0.01, 0.9, 0.999, 1e-7, 'theta'))).toEqual(run(adam(0.01, 0.9, 0.999, 1e-7)));
+  });
+
+  test('the choice is saved with the optimizer, and a wrong one refused', () => {
+    expect(SparseAdam.fromConfig<SparseAdam>(SparseAdam, adam(0.1, 0.9, 0.99, 1e-7, 'theta').getConfig()).moments).toBe('theta');
+    expect(SparseMomentum.fromConfig<SparseMomentum>(SparseMomentum, momentum(0.1, 0.9, true, 'theta').getConfig()).moments).toBe('theta');
+    expect(() => adam(0.1, 0.9, 0.99, 1e-7, 'weights' as never)).toThrow(
+      "optimizers moments: expected 'phi' or 'theta', received \"weights\"",
+    );
   });
 });
 

@@ -1,5 +1,6 @@
 // Dynamic sparse training: every so often drop some weights and grow as many others. A method is the rule by which it chooses.
 
+import type * as tf from '@tensorflow/tfjs-core';
 import { checkCount, checkNumber, OptionError } from '../errors.js';
 import { Probe } from '../ops/probe.js';
 import { releasePattern } from '../ops/sparse_dense.js';
@@ -54,6 +55,11 @@ export interface DropGrowArgs extends ScheduleArgs, TrainingArgs {
   growInit?: 'zeros' | 'initializer' | undefined;
   /** Steps whose gradients are added up for growth. Default 1, the step at hand. Memory: 4·batch·(in + out) bytes a step and layer. */
   accumulate?: number | undefined;
+  /**
+   * 'after': an edit follows the update of its step. 'instead': the step updates nothing, as in Google's RigL; its gradients only decide what grows.
+   * Default 'after', which loses no step.
+   */
+  timing?: 'after' | 'instead' | undefined;
   /** Of everything drawn at random. Default 0. */
   seed?: number | undefined;
 }
@@ -77,6 +83,7 @@ export class DropGrow extends Training {
   readonly regrow: boolean;
   readonly growInit: 'zeros' | 'initializer' | undefined;
   readonly accumulate: number;
+  readonly timing: 'after' | 'instead';
   readonly seed: number;
   readonly #schedule: ScheduleArgs;
   #resolved: Schedule | undefined;
@@ -98,6 +105,10 @@ export class DropGrow extends Training {
       throw new OptionError(`${name} growInit`, "'zeros' or 'initializer'", args.growInit);
     }
     this.accumulate = checkCount(`${name} accumulate`, args.accumulate ?? 1, 1);
+    this.timing = args.timing ?? 'after';
+    if (this.timing !== 'after' && this.timing !== 'instead') {
+      throw new OptionError(`${name} timing`, "'after' or 'instead'", args.timing);
+    }
     this.seed = checkCount(`${name} seed`, args.seed ?? 0, 0);
     const { beginStep, endStep, every } = args;
     this.#schedule = { beginStep, endStep, every };
@@ -111,8 +122,8 @@ export class DropGrow extends Training {
   }
 
   protected options(): Record<string, unknown> {
-    const { dropFraction, anneal, regrow, growInit = null, accumulate, seed } = this;
-    return { dropFraction, anneal: anneal.name, regrow, growInit, accumulate, seed, ...this.extra, ...this.schedule.toJSON() };
+    const { dropFraction, anneal, regrow, growInit = null, accumulate, timing, seed } = this;
+    return { dropFraction, anneal: anneal.name, regrow, growInit, accumulate, timing, seed, ...this.extra, ...this.schedule.toJSON() };
   }
 
   protected refuses(layer: SparseLayer): string | undefined {
@@ -132,8 +143,14 @@ export class DropGrow extends Training {
   }
 
   protected override before(step: number, layers: readonly SparseLayer[]): void {
+    if (this.timing === 'instead' && this.schedule.due(step)) skipNextUpdate(this.optimizer);
     const records = this.rule.usesGradients && this.schedule.dueWithin(step, this.accumulate);
     for (const layer of layers) layer.probe = records ? (this.accumulate > 1 ? (layer.probe ?? new Probe()) : new Probe()) : undefined;
+  }
+
+  protected override end(): void {
+    // A skip that no step has used must not outlive the method.
+    if (this.timing === 'instead') Reflect.deleteProperty(this.optimizer, 'applyGradients');
   }
 
   protected async after(step: number, layers: readonly SparseLayer[]): Promise<void> {
@@ -233,6 +250,15 @@ export class DropGrow extends Training {
     for (let n = 0; n < grown.length; n++) values[grown[n]] = drawn[n];
     return values;
   }
+}
+
+/** Makes the optimizer's next step count and do nothing else. */
+function skipNextUpdate(optimizer: tf.Optimizer): void {
+  // Its own method comes back with the step that was skipped; until then this one stands before it.
+  optimizer.applyGradients = function (this: tf.Optimizer & { incrementIterations(): void }) {
+    Reflect.deleteProperty(this, 'applyGradients');
+    this.incrementIterations();
+  } as tf.Optimizer['applyGradients'];
 }
 
 /** Lowers `counts` in proportion until their sum is at most `most`. */

@@ -128,6 +128,7 @@ export abstract class Training extends Callback {
 
   /** Gives the layers back as they are. */
   detach(): void {
+    if (!this.#optimizer) return;
     this.end(this.#layers);
     for (const layer of this.#layers) {
       layer.owner = undefined;
