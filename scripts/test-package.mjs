@@ -61,7 +61,7 @@ process.stdout.write(run('use.js'));
 const [, shown] = readFileSync(join(root, 'README.md'), 'utf8').match(/```js\n(.*?)```/s);
 if (shown !== readFileSync(join(root, 'examples/first-model.mjs'), 'utf8'))
   throw new Error('README.md shows other code than examples/first-model.mjs');
-for (const example of ['first-model.mjs', 'own-loop.mjs']) {
+for (const example of ['first-model.mjs', 'own-loop.mjs', 'own-method.mjs']) {
   copyFileSync(join(root, 'examples', example), join(folder, example));
   console.log(`examples/${example}: ${run(example).trim().split('\n').join(' | ')}`);
 }

@@ -8,7 +8,7 @@ import { checkCount, checkNumber, OptionError } from '../errors.js';
 import type { Candidates } from '../ops/probe.js';
 import { DropGrow, type Rule } from '../topology/drop_grow.js';
 import type { LayerView } from '../topology/layer_view.js';
-import { globallyLargest, others } from '../topology/select.js';
+import { bestOfAll, globallyLargest, others, pick } from '../topology/select.js';
 import { type GradientGrowthArgs, mixed } from './rigl.js';
 
 export interface GgrArgs extends GradientGrowthArgs {
@@ -55,7 +55,7 @@ function globalTopK(
     const first = split(scaled, needs[i]);
     served.push(first.best);
     pool[i] = first.rest;
-    pool = topOf(pool, open);
+    pool = bestOfAll(pool, open);
     floor = pool.reduce((sum, part) => sum + part.scores.length, 0) === open ? lowestScore(pool) : 0;
   });
   return layers.map((_, i) => joined(served[i], pool[i]));
@@ -63,31 +63,10 @@ function globalTopK(
 
 const NONE: Candidates = { positions: new Uint32Array(0), scores: new Float32Array(0) };
 
-/** The `k` best over all layers; of equal scores the lower layer, then the lower position. */
-function topOf(layers: readonly Candidates[], k: number): Candidates[] {
-  const kept = globallyLargest(
-    layers.map(({ scores }) => scores),
-    Math.min(
-      k,
-      layers.reduce((sum, { scores }) => sum + scores.length, 0),
-    ),
-  );
-  return layers.map((layer, i) => pick(layer, kept[i]));
-}
-
 function split(candidates: Candidates, k: number): { best: Candidates; rest: Candidates } {
   if (k === 0) return { best: NONE, rest: candidates };
   const [best] = globallyLargest([candidates.scores], Math.min(k, candidates.scores.length));
   return { best: pick(candidates, best), rest: pick(candidates, others(best, candidates.scores.length)) };
-}
-
-function pick({ positions, scores }: Candidates, at: Uint32Array): Candidates {
-  const picked = { positions: new Uint32Array(at.length), scores: new Float32Array(at.length) };
-  for (let i = 0; i < at.length; i++) {
-    picked.positions[i] = positions[at[i]];
-    picked.scores[i] = scores[at[i]];
-  }
-  return picked;
 }
 
 function lowestScore(layers: readonly Candidates[]): number {

@@ -1,6 +1,7 @@
 // Which weights of several layers stay when some must go: per layer, over all layers by magnitude, or by LAMP's scores.
 
 import { OptionError } from '../errors.js';
+import type { Candidates } from '../ops/probe.js';
 import { largestMagnitudes } from '../ops/whole_layer.js';
 import { numbers } from './numbers.js';
 
@@ -44,6 +45,26 @@ export function globallyLargest(scores: readonly Float32Array[], count: number):
     const [first, end] = [lowerBound(kept, starts[i]), lowerBound(kept, starts[i] + own.length)];
     return kept.subarray(first, end).map((position) => position - starts[i]);
   });
+}
+
+/** Of candidates of several layers the `k` with the highest scores, all if there are fewer; of equal scores the lower layer, then the lower position. */
+export function bestOfAll(offers: readonly Candidates[], k: number): Candidates[] {
+  const most = offers.reduce((sum, { scores }) => sum + scores.length, 0);
+  const kept = globallyLargest(
+    offers.map(({ scores }) => scores),
+    Math.min(k, most),
+  );
+  return offers.map((offer, i) => pick(offer, kept[i]));
+}
+
+/** The candidates at some places of their list. */
+export function pick({ positions, scores }: Candidates, at: Uint32Array): Candidates {
+  const picked = { positions: new Uint32Array(at.length), scores: new Float32Array(at.length) };
+  for (let i = 0; i < at.length; i++) {
+    picked.positions[i] = positions[at[i]];
+    picked.scores[i] = scores[at[i]];
+  }
+  return picked;
 }
 
 function lowerBound(ascending: Uint32Array, value: number): number {
