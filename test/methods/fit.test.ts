@@ -237,6 +237,24 @@ describe('elsewhere', () => {
     await model.fit(x, y, { ...quiet, callbacks: [rigl(), topKast()] });
   });
 
+  test('a fit that failed does not keep the layers from the next', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(16);
+    const model = network();
+    const fails = new tfl.CustomCallback({
+      onBatchEnd: async () => {
+        throw new Error('the page was closed');
+      },
+    });
+    await expect(model.fit(x, y, { ...quiet, callbacks: [rigl(), fails] })).rejects.toThrow('the page was closed');
+    await model.fit(x, y, { ...quiet, callbacks: [set()] });
+    const mine = rigl({ endStep: 9 }).attach(model);
+    await expect(model.fit(x, y, { ...quiet, callbacks: [set()] })).rejects.toThrow(
+      /layers that no other method trains, received "hidden, which rigl trains"/,
+    );
+    mine.detach();
+  });
+
   test('gmp ends at its density where the last step is not due by itself', async () => {
     await tf.setBackend('cpu');
     const { x, y } = data(32);

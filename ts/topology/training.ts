@@ -76,6 +76,7 @@ export abstract class Training extends Callback {
     if (!optimizer) throw new OptionError(`${this.name} attach`, 'a compiled model, or an optimizer', optimizer);
     const layers = this.#choose(model);
     for (const layer of layers) {
+      if (layer.owner instanceof Training && this.#outlived(layer.owner)) layer.owner.detach();
       if (layer.owner) {
         throw new OptionError(
           `${this.name} attach`,
@@ -96,6 +97,11 @@ export abstract class Training extends Callback {
     for (const layer of layers) layer.method = saved;
     this.before(optimizer.iterations + 1, this.#active());
     return this;
+  }
+
+  /** Whether a method was left over by a `model.fit` that failed, which tells its callbacks nothing. All callbacks of one fit get the same `params`. */
+  #outlived(other: Training): boolean {
+    return this.#inFit && other.#inFit && other.params !== this.params;
   }
 
   #choose(model: LayersModel): SparseLayer[] {
