@@ -68,25 +68,34 @@ describe('train', () => {
     expect((await weightsOf('parts')).equals(await weightsOf('whole'))).toBe(true);
   });
 
-  test('Ctrl-C in the middle of an epoch saves, says how to go on, and nothing is lost', async () => {
+  test.each([
+    ['top-kast', []],
+    ['ggr', ['--every', '30', '--alpha', '2', '--drop-fraction', '0.4', '--optimizer', 'momentum']],
+  ])('Ctrl-C in the middle of an epoch saves, says how to go on, and nothing is lost: %s', async (method, more) => {
+    const [calm, hasty] = [`calm-${method}`, `hasty-${method}`];
     // Batches of one: an epoch lasts long enough to be interrupted.
-    const slow = ['--data', data, '--layers', '20', '--batch', '1', '--epochs', '3', '--seed', '6'];
-    await run(['train', ...slow, '--out', 'calm']);
-    const { status, out } = await run(['train', ...slow, '--out', 'hasty'], 'Epoch 2/3');
+    const slow = ['--data', data, '--layers', '20', '--batch', '1', '--epochs', '3', '--seed', '6', '--method', method, ...more];
+    await run(['train', ...slow, '--out', calm]);
+    const { status, out } = await run(['train', ...slow, '--out', hasty], 'Epoch 2/3');
     expect(status).toBe(130);
-    expect(out).toContain('Go on with: npx tfjs-sparse train --resume hasty');
-    const state = JSON.parse(await readFile(join(home, 'hasty', 'model', 'run.json'), 'utf8'));
+    expect(out).toContain(`Go on with: npx tfjs-sparse train --resume ${hasty}`);
+    const state = JSON.parse(await readFile(join(home, hasty, 'model', 'run.json'), 'utf8'));
     expect([state.epoch, state.batch > 0]).toEqual([1, true]);
-    expect((await run(['train', '--resume', 'hasty'])).status).toBe(0);
-    expect((await weightsOf('hasty')).equals(await weightsOf('calm'))).toBe(true);
-    expect((await historyOf('hasty')).map((e: { loss: number }) => e.loss)).toEqual(
-      (await historyOf('calm')).map((e: { loss: number }) => e.loss),
+    expect((await run(['train', '--resume', hasty])).status).toBe(0);
+    expect((await weightsOf(hasty)).equals(await weightsOf(calm))).toBe(true);
+    expect((await historyOf(hasty)).map((e: { loss: number }) => e.loss)).toEqual(
+      (await historyOf(calm)).map((e: { loss: number }) => e.loss),
     );
   });
 
   test.each([
     ['--dense', '--epochs', '1'],
     ['--method', 'static', '--epochs', '1', '--optimizer', 'momentum'],
+    ['--method', 'set', '--epochs', '1', '--drop-fraction', '0.2'],
+    ['--method', 'rigl', '--epochs', '2', '--every', '5', '--alpha', '2'],
+    ['--method', 'gse', '--epochs', '1', '--every', '5'],
+    ['--method', 'snfs', '--epochs', '1', '--every', '5'],
+    ['--dense', '--alpha', '2', '--epochs', '1'],
     ['--distribution', 'uniform', '--epochs', '1', '--optimizer', 'sgd', '--backend', 'cpu'],
     ['--densities', '0.5,0.2,1', '--epochs', '1', '--every', '7'],
   ])('%s %s', async (...args) => {
@@ -103,6 +112,7 @@ describe('what the user can mend ends with status 2 and one line', () => {
     ['densities of other length', ['--densities', '0.5,0.5'], /--densities: expected 3 numbers, one for each layer/],
     ['an unknown option', ['--denisty', '0.5'], /unknown option '--denisty'/],
     ['an unknown method', ['--method', 'magic'], /Allowed choices are top-kast, static/],
+    ['an alpha below 1', ['--alpha', '0.5'], /--alpha <exponent>' argument '0.5' is invalid. Expected a number of at least 1/],
     ['half a batch', ['--batch', '0.5'], /Expected a whole number of at least 1/],
     ['layers that are no numbers', ['--layers', '20,x'], /Expected a whole number of at least 1/],
     ['no data', ['--data', '/nowhere'], /\/nowhere: cannot be read \(ENOENT\)/],
