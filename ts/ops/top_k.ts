@@ -52,6 +52,8 @@ export function gradientTopK(args: GradientArgs & { k: number }): { rows: tf.Ten
   const { x, dy, pattern, k } = args;
   checkGradientArgs('gradientTopK', args);
   checkCount('gradientTopK k', k, 0);
+  const size = pattern.rows * pattern.cols;
+  if (size >= 2 ** 32) throw new OptionError('gradientTopK pattern', 'one of fewer than 2^32 positions', size);
   const [rows, cols, gradients] = runKernel<tf.Tensor1D[]>('gradientTopK', { x, dy }, { pattern, k });
   return { rows, cols, gradients };
 }

@@ -37,10 +37,11 @@ const FEATURES: usize = 8;
 type Tile = [[F32x4; 2]; UNITS];
 
 /// The `k` positions outside `pattern` where |dYᵀ·X| is largest (fewer if fewer exist), by row, then column. Equal magnitudes: the lower
-/// row, then the lower column wins. `x [batch, in]`, `dy [batch, out]` row-major. O(k) memory beside a copy of dY.
+/// row, then the lower column wins. `x [batch, in]`, `dy [batch, out]` row-major, in·out < 2^32. O(k) memory beside a copy of dY.
 ///
 /// Gradients below `floor` are left out. That lets one selection run over several layers: what the layers so far have filled it with raises the floor.
 pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize, floor: f32) -> Result<Vec<Candidate>, NotANumber> {
+    assert!(u32::try_from(pattern.rows() * pattern.cols()).is_ok());
     if k == 0 {
         return Ok(Vec::new());
     }
@@ -53,8 +54,37 @@ pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize
     if best.len() > k {
         keep(&mut best, k);
     }
-    best.sort_unstable_by_key(|c| (c.row, c.col));
-    Ok(best)
+    // By place, for which the key is turned around.
+    best.iter_mut().for_each(|key| *key = u64::from(index(*key)) << 32 | u64::from(bits(*key)));
+    best.sort_unstable();
+    let cols = pattern.cols() as u32;
+    let place = |key: u64| ((key >> 32) as u32 / cols, (key >> 32) as u32 % cols);
+    Ok(best
+        .into_iter()
+        .map(|key| (place(key), f32::from_bits(key as u32)))
+        .map(|((row, col), gradient)| Candidate { row, col, gradient })
+        .collect())
+}
+
+/// A candidate as one number that ranks: the complement of its magnitude, its flat index, its sign. The best are the lowest.
+fn key(index: u32, gradient: f32) -> u64 {
+    let bits = gradient.to_bits();
+    u64::from(!bits & MAGNITUDE) << 33 | u64::from(index) << 1 | u64::from(bits >> 31)
+}
+
+const MAGNITUDE: u32 = 0x7fff_ffff;
+
+fn magnitude(key: u64) -> f32 {
+    f32::from_bits(!((key >> 33) as u32) & MAGNITUDE)
+}
+
+fn index(key: u64) -> u32 {
+    (key >> 1) as u32
+}
+
+/// The bits of the gradient.
+fn bits(key: u64) -> u32 {
+    magnitude(key).to_bits() | ((key & 1) as u32) << 31
 }
 
 /// A threshold a little below that of the k-th largest, from every so many strips; 0 where that would not pay.
@@ -65,12 +95,12 @@ fn guess(operands: &Operands, pattern: &CsrPattern, k: usize) -> f32 {
     if strips < 2 * EVERY || k >= free / 4 {
         return 0.0;
     }
-    let mut seen: Vec<f32> = Vec::new();
+    let mut seen: Vec<u64> = Vec::new();
     operands.stream((EVERY / 2..strips).step_by(EVERY), |row0, col0, tile| {
         // Weights that have just been grown have the steepest gradients, so stored entries must not count.
         operands.for_each(row0, col0, tile, |row, col, gradient| {
             if !pattern.contains(row, col) {
-                seen.push(gradient.abs());
+                seen.push(key(0, gradient));
             }
         });
     });
@@ -79,16 +109,16 @@ fn guess(operands: &Operands, pattern: &CsrPattern, k: usize) -> f32 {
     if expected >= seen.len() {
         return 0.0;
     }
-    let (_, &mut threshold, _) = seen.select_nth_unstable_by(expected, |a, b| b.total_cmp(a));
+    let threshold = magnitude(*seen.select_nth_unstable(expected).1);
     // NaN has to be found by the full pass.
     if threshold.is_nan() { 0.0 } else { threshold }
 }
 
-/// Candidates that reach `threshold`, the k best among them.
-fn list(operands: &Operands, pattern: &CsrPattern, k: usize, mut threshold: f32) -> Result<Vec<Candidate>, NotANumber> {
+/// Keys of candidates that reach `threshold`, the k best among them.
+fn list(operands: &Operands, pattern: &CsrPattern, k: usize, mut threshold: f32) -> Result<Vec<u64>, NotANumber> {
     // Room for as many again before a selection cuts back to k and raises the threshold.
     let room = 2 * k.max(512);
-    let mut best: Vec<Candidate> = Vec::new();
+    let mut best: Vec<u64> = Vec::new();
     let mut nan = None;
     operands.stream(0..operands.cols.div_ceil(FEATURES), |row0, col0, tile| {
         let splat = F32x4::splat(threshold);
@@ -103,7 +133,7 @@ fn list(operands: &Operands, pattern: &CsrPattern, k: usize, mut threshold: f32)
                 nan.get_or_insert(NotANumber { row, col });
                 return;
             }
-            best.push(Candidate { row: row as u32, col: col as u32, gradient });
+            best.push(key((row * operands.cols + col) as u32, gradient));
             if best.len() == room {
                 threshold = keep(&mut best, k);
             }
@@ -140,11 +170,8 @@ pub fn reduce(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, thresho
 }
 
 /// Cuts `best` back to its k largest and returns the smallest magnitude that stays.
-fn keep(best: &mut Vec<Candidate>, k: usize) -> f32 {
-    let order =
-        |a: &Candidate, b: &Candidate| b.gradient.abs().total_cmp(&a.gradient.abs()).then(a.row.cmp(&b.row)).then(a.col.cmp(&b.col));
-    let (_, last, _) = best.select_nth_unstable_by(k - 1, order);
-    let threshold = last.gradient.abs();
+fn keep(best: &mut Vec<u64>, k: usize) -> f32 {
+    let threshold = magnitude(*best.select_nth_unstable(k - 1).1);
     best.truncate(k);
     threshold
 }

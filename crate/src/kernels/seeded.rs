@@ -171,33 +171,33 @@ impl Seeded {
     fn refill(&mut self, nnz: usize) {
         let count = if self.cursor.is_none() && self.candidates.is_empty() { nnz + 1 } else { (nnz / 8).max(512) };
         let last = self.candidates.iter().map(|&(i, v)| Rank::of(i, v)).reduce(|a, b| if a.is_before(b) { b } else { a }).or(self.cursor);
-        let mut found: Vec<Weight> = Vec::new();
-        let by_rank = |a: &Weight, b: &Weight| {
-            let (a, b) = (Rank::of(a.0, a.1), Rank::of(b.0, b.1));
-            b.magnitude.cmp(&a.magnitude).then(a.index.cmp(&b.index))
-        };
+        // A rank as one number: the first in the line is the lowest.
+        let key = |rank: Rank| u64::from(!rank.magnitude) << 32 | u64::from(rank.index);
+        let magnitude = |key: u64| f32::from_bits(!((key >> 32) as u32));
+        let mut found: Vec<u64> = Vec::new();
         let mut threshold = 0.0f32;
         for index in 0..(self.rows * self.cols) as u32 {
             let value = self.source.value(index);
-            if value.abs() < threshold || last.is_some_and(|last| !last.is_before(Rank::of(index, value))) {
+            let rank = Rank::of(index, value);
+            if value.abs() < threshold || last.is_some_and(|last| !last.is_before(rank)) {
                 continue;
             }
-            found.push((index, value));
+            found.push(key(rank));
             // Room for as many again before a selection cuts back and raises the threshold.
             if found.len() == 2 * count {
-                let (_, kth, _) = found.select_nth_unstable_by(count - 1, by_rank);
-                threshold = kth.1.abs();
+                threshold = magnitude(*found.select_nth_unstable(count - 1).1);
                 found.truncate(count);
             }
         }
+        self.exhausted = found.len() < count;
         if found.len() > count {
-            found.select_nth_unstable_by(count - 1, by_rank);
+            found.select_nth_unstable(count - 1);
             found.truncate(count);
-        } else {
-            self.exhausted = found.len() < count;
         }
-        self.candidates.extend(found);
-        self.candidates.sort_unstable_by_key(|w| w.0);
+        found.extend(self.candidates.iter().map(|w| u64::from(w.0)));
+        found.iter_mut().for_each(|key| *key &= u64::from(u32::MAX));
+        found.sort_unstable();
+        self.candidates = found.into_iter().map(|index| (index as u32, self.source.value(index as u32))).collect();
     }
 }
 
