@@ -87,16 +87,19 @@ fn bits(key: u64) -> u32 {
     magnitude(key).to_bits() | ((key & 1) as u32) << 31
 }
 
-/// A threshold a little below that of the k-th largest, from every so many strips; 0 where that would not pay.
+/// A threshold a little below that of the k-th largest, from a few strips of columns; 0 where that would not pay.
 fn guess(operands: &Operands, pattern: &CsrPattern, k: usize) -> f32 {
-    const EVERY: usize = 64;
+    // Of the work one part in 64, and of the memory no more than this many gradients.
+    const SAMPLE: usize = 1 << 17;
     let free = operands.rows * operands.cols - pattern.nnz();
     let strips = operands.cols.div_ceil(FEATURES);
-    if strips < 2 * EVERY || k >= free / 4 {
+    let sampled = (strips / 64).min(SAMPLE.div_ceil(FEATURES * operands.rows.max(1)));
+    if sampled == 0 || k >= free / 4 {
         return 0.0;
     }
+    let every = strips / sampled;
     let mut seen: Vec<u64> = Vec::new();
-    operands.stream((EVERY / 2..strips).step_by(EVERY), |row0, col0, tile| {
+    operands.stream((every / 2..strips).step_by(every).take(sampled), |row0, col0, tile| {
         // Weights that have just been grown have the steepest gradients, so stored entries must not count.
         operands.for_each(row0, col0, tile, |row, col, gradient| {
             if !pattern.contains(row, col) {
