@@ -45,7 +45,7 @@ export class NotReadyError extends Error {
 
 /** Refuses a number outside [min, max] (or (min, max] with `above`), by name. Returns it. */
 export function checkNumber(what: string, value: unknown, min: number, max: number, above = false): number {
-  if (typeof value !== 'number' || !(above ? value > min : value >= min) || !(value <= max)) {
+  if (typeof value !== 'number' || !(above ? value > min : value >= min) || !(value <= max) || value === Infinity) {
     const range = max === Infinity ? `a number ${above ? '>' : '>='} ${min}` : `a number in ${above ? '(' : '['}${min}, ${max}]`;
     throw new OptionError(what, range, value);
   }

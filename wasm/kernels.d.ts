@@ -27,7 +27,7 @@ export class Pattern {
     /**
      * This pattern without the entries at `dropped` and with those at the flat indices `grown`. See [`edit::replace`].
      */
-    replace(dropped: Uint32Array | number[], grown: Uint32Array | number[]): Pattern;
+    replace(dropped: Uint32Array | number[], grown: Uint32Array | number[], regrow: boolean): Pattern;
     rowOffsets(): Uint32Array;
     rowSplits(): Uint32Array;
 }
@@ -204,7 +204,7 @@ export interface InitOutput {
     readonly pattern_freePositions: (a: number, b: number, c: number) => [number, number];
     readonly pattern_largest: (a: number, b: number, c: number, d: number, e: number) => [number, number, number];
     readonly pattern_new: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number];
-    readonly pattern_replace: (a: number, b: number, c: number, d: number, e: number) => [number, number, number];
+    readonly pattern_replace: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number, number];
     readonly pattern_rowOffsets: (a: number) => [number, number];
     readonly pattern_rowSplits: (a: number) => [number, number];
     readonly peak: (a: number, b: number, c: number) => number;

@@ -108,9 +108,11 @@ export class Pattern {
      * This pattern without the entries at `dropped` and with those at the flat indices `grown`. See [`edit::replace`].
      * @param {Uint32Array | number[]} dropped
      * @param {Uint32Array | number[]} grown
+     * @param {boolean} regrow
      * @returns {Pattern}
      */
-    replace(dropped, grown) {
+    replace(dropped, grown, regrow) {
+        const val3 = +regrow;
         let ptr0, len0, ptr1, len1;
         try {
             ptr0 = passArray32ToWasm0(dropped, wasm.__wbindgen_malloc);
@@ -122,7 +124,7 @@ export class Pattern {
             if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 4, 4); }
             throw e;
         }
-        const ret = wasm.pattern_replace(this.__wbg_ptr, ptr0, len0, ptr1, len1);
+        const ret = wasm.pattern_replace(this.__wbg_ptr, ptr0, len0, ptr1, len1, val3);
         if (ret[2]) {
             throw takeFromExternrefTable0(ret[1]);
         }

@@ -136,8 +136,8 @@ impl Pattern {
     }
 
     /// This pattern without the entries at `dropped` and with those at the flat indices `grown`. See [`edit::replace`].
-    pub fn replace(&self, dropped: &[u32], grown: &[u32]) -> Result<Pattern, JsError> {
-        Ok(Self(edit::replace(&self.0, dropped, grown)?))
+    pub fn replace(&self, dropped: &[u32], grown: &[u32], regrow: bool) -> Result<Pattern, JsError> {
+        Ok(Self(edit::replace(&self.0, dropped, grown, regrow)?))
     }
 
     /// See [`random::free_positions`].

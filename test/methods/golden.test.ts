@@ -5,12 +5,13 @@ import { dense, powerDense } from '../../ts/layers/index.js';
 import { dpf } from '../../ts/methods/dpf.js';
 import { gap } from '../../ts/methods/gap.js';
 import { ggr } from '../../ts/methods/ggr.js';
-import { distributions } from '../../ts/methods/gse.js';
+import { distributions, gse } from '../../ts/methods/gse.js';
 import { rigl } from '../../ts/methods/rigl.js';
 import { set } from '../../ts/methods/set.js';
+import { snfs } from '../../ts/methods/snfs.js';
 import { adam, momentum, sgd } from '../../ts/optimizers/index.js';
 import { Random } from '../../ts/pattern/random.js';
-import { dropGrow, eachLayer, type Rule } from '../../ts/topology/drop_grow.js';
+import { type DropGrow, dropGrow, eachLayer, type Rule } from '../../ts/topology/drop_grow.js';
 import { best } from '../../ts/topology/layer_view.js';
 import { constant } from '../../ts/topology/schedule.js';
 import { keptOf, lamp, lampScores } from '../../ts/topology/select.js';
@@ -165,8 +166,8 @@ onEachBackend('RigL masks', () => {
     const all = await edited(rigl({ ...once(1), regrow: false }), start, [G]);
     expect(all.layers[0]).toEqual({ mask: '10101001', w: [0, 0, 0, 0, 0, 0, 0, 0], nnz: 4 });
     const narrow = await edited(rigl({ ...once(1), regrow: false }), [{ w: W.slice(1), mask: '1110111' }], [G.slice(1)]);
-    // One place is free: one is dropped, the 0 at position 1.
-    expect(narrow.layers[0]).toEqual({ mask: '1011111', w: [1, 0, -1.5, 0, 8, -2, 0], nnz: 6 });
+    // One place is free: one is dropped, of two zeros the one at the higher position.
+    expect(narrow.layers[0]).toEqual({ mask: '1111110', w: [1, 0, -1.5, 0, 8, -2, 0], nnz: 6 });
   });
 
   test("jaxpruner's own test: raw parameters as scores", async () => {
@@ -186,19 +187,19 @@ onEachBackend('RigL masks', () => {
       masks.push(layers[0].mask);
     }
     expect(masks).toEqual(['01010110', '11010100', '11001100', '10101100', '10101100']);
-    // Magnitudes as scores drop entry 1 first.
+    // Magnitudes as scores drop entry 3 first: as small as entry 1, and behind it.
     const { dropScore: _, ...byMagnitude } = rule;
     const { layers } = await edited(dropGrow(byMagnitude, { ...once(0.25), regrow: true }), [{ w: param, mask: MASK }], [G]);
-    expect(layers[0].mask).toBe('10010110');
+    expect(layers[0].mask).toBe('11000110');
   });
 
   test.each([
-    ['momentum', () => momentum(0, 0.9)],
-    ['adam', () => adam(0)],
-    ['tf.train.momentum', () => tf.train.momentum(0, 0.9)],
-    ['tf.train.adam', () => tf.train.adam(0)],
-    ['tf.train.rmsprop', () => tf.train.rmsprop(0, 0.9, 0.5)],
-    ['tf.train.adadelta', () => tf.train.adadelta(0)],
+    ['momentum', () => momentum(1e-6, 0.9)],
+    ['adam', () => adam(1e-6)],
+    ['tf.train.momentum', () => tf.train.momentum(1e-6, 0.9)],
+    ['tf.train.adam', () => tf.train.adam(1e-6)],
+    ['tf.train.rmsprop', () => tf.train.rmsprop(1e-6, 0.9, 0.5)],
+    ['tf.train.adadelta', () => tf.train.adadelta(1e-6)],
   ])('the newly grown have fresh slots, and no others: %s', async (_, make) => {
     const { model, layers, step } = forced([{ rows: 2, w: W, mask: MASK }]);
     const optimizer = make();
@@ -212,7 +213,10 @@ onEachBackend('RigL masks', () => {
     expect(names.length).toBeGreaterThan(0);
     for (const name of names) {
       // Entry 5 was third of four, and is the last now.
-      if (!/var$|updates/i.test(name)) expect(before[name].every((s) => s !== 0)).toBe(true);
+      expect(
+        before[name].every((s) => s !== 0),
+        name,
+      ).toBe(true);
       expect([name, after[name]]).toEqual([name, [0, 0, 0, before[name][2]]]);
     }
     method.detach();
@@ -354,10 +358,11 @@ describe('LAMP', () => {
     ],
     [3, [[1, 2], [1]]],
   ])('keeps %d of all', (count, expected) => {
-    const kept = keptOf('test', layers, [count, 0], 'lamp').map((own) => Array.from(own));
+    const named = layers.map((weights, i) => ({ name: `layer ${i}`, weights }));
+    const kept = keptOf('test', named, [count, 0], 'lamp').map((own) => Array.from(own));
     expect(kept).toEqual(expected);
     // By magnitude the second layer would have none.
-    expect(keptOf('test', layers, [count, 0], 'global')[1]).toHaveLength(0);
+    expect(keptOf('test', named, [count, 0], 'global')[1]).toHaveLength(0);
   });
 
   test('as a distribution of densities', () => {
@@ -577,5 +582,41 @@ describe('ITOP', () => {
     }
     const mean = shares.reduce((a, b) => a + b, 0) / shares.length;
     expect(Math.abs(mean - expectation)).toBeLessThan(0.0045);
+  });
+});
+
+describe('what each method was published with', () => {
+  // algorithms.md §4: RigL .3 along a cosine, every 100; SET .3 without decay; GSE .2, every 1000; SNFS .5.
+  test.each<[string, () => DropGrow, number, string, boolean]>([
+    ['rigl', () => rigl(), 0.3, 'cosine', true],
+    ['set', () => set(), 0.3, 'constant', false],
+    ['set by magnitude', () => set({ dropRule: 'magnitude' }), 0.3, 'cosine', false],
+    ['ggr', () => ggr(), 0.3, 'cosine', false],
+    ['gse', () => gse(), 0.2, 'cosine', false],
+    ['snfs', () => snfs(), 0.5, 'cosine', false],
+    // What is undefined is as good as left out.
+    ['rigl', () => rigl({ regrow: undefined, dropFraction: undefined, anneal: undefined }), 0.3, 'cosine', true],
+    ['set', () => set({ anneal: undefined, growInit: undefined }), 0.3, 'constant', false],
+    ['snfs', () => snfs({ dropFraction: undefined }), 0.5, 'cosine', false],
+  ])('%s', (_, make, dropFraction, anneal, regrow) => {
+    const method = make();
+    expect({ dropFraction: method.dropFraction, anneal: method.anneal.name, regrow: method.regrow }).toEqual({
+      dropFraction,
+      anneal,
+      regrow,
+    });
+    expect({ accumulate: method.accumulate, seed: method.seed }).toEqual({ accumulate: 1, seed: 0 });
+  });
+
+  test.each<[string, () => DropGrow, number]>([
+    ['rigl', () => rigl({ endStep: 1 }), 100],
+    ['gse', () => gse({ endStep: 1 }), 1000],
+    ['gse, every undefined', () => gse({ endStep: 1, every: undefined }), 1000],
+  ])('%s: steps between edits', (_, make, every) => {
+    const model = tfl.sequential({ layers: [dense({ units: 2, inputShape: [3], density: 0.5 })] });
+    const method = make().attach(model, sgd(0.1));
+    expect(method.schedule.every).toBe(every);
+    method.detach();
+    model.dispose();
   });
 });

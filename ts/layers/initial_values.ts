@@ -18,7 +18,8 @@ export function seeded<T extends Initializer>(initializer: T, seed: number): T {
   const config = initializer.getConfig();
   if (!('seed' in config) || config.seed != null) return initializer;
   const Same = initializer.constructor as new (config: object) => T;
-  return new Same({ ...config, seed });
+  // tfjs takes a seed of 0 for none.
+  return new Same({ ...config, seed: seed || 2 ** 31 });
 }
 
 interface Scaling {

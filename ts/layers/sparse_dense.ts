@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type constraints, type initializers, type LayerVariable, layers, type regularizers, type Shape } from '@tensorflow/tfjs-layers';
-import { checkCount, checkNumber, OptionError, ShapeError } from '../errors.js';
+import { checkCount, checkNumber, OptionError, PatternError, ShapeError } from '../errors.js';
 import { alphas, powerprop } from '../ops/powerprop.js';
 import type { Probe } from '../ops/probe.js';
 import { type Decay, releasePattern, sparseDense } from '../ops/sparse_dense.js';
@@ -22,20 +22,20 @@ export type SparseDenseLayerArgs = Parameters<typeof layers.dense>[0] & {
    * Share that is trained, at least `density`. Makes this a Top-KAST layer, to be trained with `topKast()`. Gradients and moments stay sparse; for the
    * parameters see `theta`. Default: none, and `density` is trained.
    */
-  backwardDensity?: number;
+  backwardDensity?: number | undefined;
   /**
    * How a Top-KAST layer keeps the weights that are not trained at the moment. 'stored', as published: the whole vector, 4·in·units bytes, once, outside tfjs.
    * 'seeded': initial values come from a hash of the seed, and only weights that were trained once are kept: the same steps, bit for bit, as with
    * 'stored' from the same initial values, in O(nnz + ever trained) memory. Needs an initializer with a spread of its own (glorot, he, leCun,
    * varianceScaling, random and truncated normal, uniform). Default: 'stored'.
    */
-  theta?: 'stored' | 'seeded';
+  theta?: 'stored' | 'seeded' | undefined;
   /** With `theta: 'seeded'`: of more weights that left the trained set than this, the smallest become 0. Default: no limit. */
-  maxFrozen?: number;
+  maxFrozen?: number | undefined;
   /** Powerpropagation's exponent, at least 1: the stored φ stands for the weight φ·|φ|^(alpha − 1). Default: 1, ordinary training. */
-  alpha?: number;
+  alpha?: number | undefined;
   /** Of the pattern and the initial values, a whole number. Default: drawn. */
-  seed?: number;
+  seed?: number | undefined;
   /** Written when a model is saved: what methods have changed since the layer was made, so that arrays of the right length wait for the weights. */
   state?: { nnz?: number; frozen?: number; explored?: boolean; method?: string };
 };
@@ -115,7 +115,10 @@ export class SparseDense extends layers.Layer {
         args.backwardDensity,
       );
     }
-    if (args.maxFrozen != null) checkCount('layers.dense maxFrozen', args.maxFrozen, 0);
+    if (args.maxFrozen != null) {
+      if (args.theta !== 'seeded') throw new OptionError('layers.dense maxFrozen', "theta 'seeded' beside it", args.theta);
+      checkCount('layers.dense maxFrozen', args.maxFrozen, 0);
+    }
     this.seed = checkCount('layers.dense seed', args.seed ?? Math.floor(Math.random() * 2 ** 31), 0);
     this.method = args.state?.method == null ? undefined : fromHex(args.state.method);
     this.#options = layers.dense({ ...args, name: `${this.name}_options` }) as unknown as DenseOptions;
@@ -215,7 +218,10 @@ export class SparseDense extends layers.Layer {
         );
       }
       const { maxFrozen, state } = this.#args;
-      return new HashedVector(new SeededVector(rows, cols, this.seed, spread, this.alpha, maxFrozen ?? 2 ** 32 - 1), state?.frozen ?? 0);
+      return new HashedVector(
+        new SeededVector(rows, cols, this.seed, spread, this.alpha, Math.min(maxFrozen ?? Infinity, 2 ** 32 - 1)),
+        state?.frozen ?? 0,
+      );
     }
     if (rows * cols > MAX_STORED) {
       throw new OptionError(
@@ -292,6 +298,9 @@ export class SparseDense extends layers.Layer {
 
   /** Top-KAST's sets as the weights stand, with `forwardNnz` (default: as many as now) of them in A. Throws when a weight is NaN. */
   largest(forwardNnz = this.pattern.forwardNnz): Sets {
+    const { nnz } = this.pattern;
+    if (checkCount(`${this.name} forwardNnz`, forwardNnz, 0) > nnz)
+      throw new OptionError(`${this.name} forwardNnz`, `at most ${nnz}`, forwardNnz);
     return this.#parameters.next(this.pattern, this.values.dataSync() as Float32Array, forwardNnz);
   }
 
@@ -327,6 +336,9 @@ export class SparseDense extends layers.Layer {
     const expected = [this.units, this.#cols, pattern.nnz];
     const received = [pattern.rows, pattern.cols, values.length];
     if (!tf.util.arraysEqual(expected, received)) throw new ShapeError(`${this.name} edit [units, in, nnz]`, expected, received);
+    if (this.backwardDensity === undefined && pattern.forwardNnz !== pattern.nnz) {
+      throw new PatternError(`${this.name} edit: expected every entry in the forward set, since the layer has no backwardDensity`);
+    }
     this.#replacePattern(pattern);
     tf.tidy(() => assign(this.values, tf.tensor1d(values)));
   }
@@ -379,6 +391,7 @@ function toHex(text: string): string {
 }
 
 function fromHex(hex: string): string {
+  if (!/^([0-9a-f]{2})*$/.test(hex)) throw new OptionError('layers.dense state.method', 'hexadecimal digits', hex);
   return new TextDecoder().decode(Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16)));
 }
 

@@ -1,9 +1,8 @@
 // DPF: dynamic model pruning with feedback (Lin et al. 2020, https://arxiv.org/abs/2006.07253).
 
 import { checkNumber, OptionError } from '../errors.js';
-import { numbers } from '../topology/numbers.js';
-import { type Anneal, checkSchedule, cubic, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
-import { globallyLargest } from '../topology/select.js';
+import { type Anneal, annealName, between, checkSchedule, cubic, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
+import { keptOf } from '../topology/select.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
 import { Training, type TrainingArgs } from '../topology/training.js';
 import { refresh } from './top_kast.js';
@@ -22,6 +21,7 @@ export interface DpfArgs extends ScheduleArgs, TrainingArgs {
  */
 export class Dpf extends Training {
   readonly name = 'dpf';
+  protected readonly savedAs = 'dpf';
   readonly density: number;
   readonly anneal: Anneal;
   readonly #args: ScheduleArgs;
@@ -33,12 +33,12 @@ export class Dpf extends Training {
     this.anneal = args.anneal ?? cubic;
     const { beginStep = 0, endStep, every = 16 } = args;
     this.#args = { beginStep, endStep, every };
-    checkSchedule('dpf', this.#args);
+    checkSchedule('dpf', this.#args, this.anneal);
   }
 
   protected options(): Record<string, unknown> {
     const { density, anneal } = this;
-    return { density, anneal: anneal.name, ...(this.#schedule as Schedule).toJSON() };
+    return { density, anneal: annealName(anneal), ...(this.#schedule as Schedule).toJSON() };
   }
 
   protected refuses(layer: SparseLayer): string | undefined {
@@ -47,6 +47,7 @@ export class Dpf extends Training {
 
   protected override begin(layers: readonly SparseLayer[], step: number): void {
     this.#schedule = this.scheduled(this.#args, step);
+    if (this.#schedule.endStep === Infinity) throw new OptionError('dpf endStep', 'the step at which the density is reached', Infinity);
     const sparser = layers.find((layer) => layer.density < this.density);
     if (sparser) throw new OptionError(`dpf density for ${sparser.name}`, `at most its own, ${sparser.density}`, this.density);
   }
@@ -55,15 +56,18 @@ export class Dpf extends Training {
     const { beginStep, every } = this.#schedule as Schedule;
     // The density stops falling at endStep; weights go on changing places.
     if (step < Math.max(1, beginStep) || (step - beginStep) % every !== 0) return;
+    const u = (this.#schedule as Schedule).progress(step);
+    const target = layers.reduce(
+      (sum, { density, pattern }) => sum + between('dpf', density, this.density, this.anneal, u) * pattern.nnz,
+      0,
+    );
+    const weights = layers.map((layer) => ({
+      name: layer.name,
+      weights: layer.theta().map((phi) => Math.sign(phi) * Math.abs(phi) ** layer.alpha),
+    }));
+    const kept = keptOf(this.name, weights, [target], 'global');
     await this.prepare();
-    const left = this.anneal((this.#schedule as Schedule).progress(step));
-    const target = layers.reduce((sum, { density, pattern }) => sum + (this.density + (density - this.density) * left) * pattern.nnz, 0);
-    const thetas = layers.map((layer) => layer.theta().map((phi) => Math.sign(phi) * Math.abs(phi) ** layer.alpha));
-    const kept = numbers('dpf weights', () => globallyLargest(thetas, Math.max(1, Math.round(target))));
-    layers.forEach((layer, i) => {
-      const next = refresh(this.name, layer, kept[i].length);
-      this.edit(layer, next.pattern, () => next.values);
-    });
+    for (const [i, layer] of layers.entries()) await this.edit([refresh(this.name, layer, kept[i].length)]);
   }
 }
 

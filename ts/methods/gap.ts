@@ -1,14 +1,12 @@
 // GaP: scheduled grow-and-prune (Ma et al. 2022, https://arxiv.org/abs/2106.09857), one partition after the other.
 
 import { checkCount, OptionError } from '../errors.js';
-import { largestMagnitudes, replace } from '../ops/whole_layer.js';
-import { countFor } from '../pattern/csr.js';
+import { replace } from '../ops/whole_layer.js';
 import { mixedSeed } from '../pattern/random.js';
-import { carried } from '../topology/edit.js';
+import { carried, type Edit, freshValues } from '../topology/edit.js';
 import { LayerView } from '../topology/layer_view.js';
-import { numbers } from '../topology/numbers.js';
 import { checkSchedule, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
-import { others } from '../topology/select.js';
+import { keptOf, pruneTo } from '../topology/select.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
 import { Training, type TrainingArgs } from '../topology/training.js';
 
@@ -27,6 +25,7 @@ export interface GapArgs extends ScheduleArgs, TrainingArgs {
  */
 export class Gap extends Training {
   readonly name = 'gap';
+  protected readonly savedAs = 'gap';
   readonly partitions: number | undefined;
   readonly seed: number;
   readonly #args: ScheduleArgs;
@@ -37,7 +36,8 @@ export class Gap extends Training {
     this.partitions = args.partitions === undefined ? undefined : checkCount('gap partitions', args.partitions, 1);
     this.seed = checkCount('gap seed', args.seed ?? 0, 0);
     const { beginStep = 1, endStep, every } = args;
-    this.#args = { beginStep, endStep, every };
+    // Without a default: the authors count in epochs.
+    this.#args = { beginStep, endStep, every: checkCount('gap every', every, 1) };
     checkSchedule('gap', this.#args);
   }
 
@@ -60,38 +60,31 @@ export class Gap extends Training {
     const schedule = this.#schedule as Schedule;
     const last = step === schedule.endStep;
     if (!schedule.due(step) && !last) return;
-    await this.prepare();
     const parts = this.partitions ?? layers.length;
     const dense = last ? -1 : ((step - schedule.beginStep) / schedule.every) % parts;
-    layers.forEach((layer, i) => {
-      if (Math.floor((i * parts) / layers.length) === dense) this.#grow(layer, i, step);
-      else this.#prune(layer);
-    });
+    const isDense = layers.map((_, i) => Math.floor((i * parts) / layers.length) === dense);
+    const pruned = layers.filter((_, i) => !isDense[i]);
+    const targets = pruned.map(({ density, pattern }) => density * pattern.rows * pattern.cols);
+    const weights = pruned.map(({ name, values }) => ({ name, weights: values.dataSync() as Float32Array }));
+    const grown = layers.flatMap((layer, i) => (isDense[i] ? this.#grow(layer, i, step) : []));
+    await this.edit([...pruneTo(pruned, keptOf(this.name, weights, targets, 'layer')), ...grown]);
   }
 
-  #prune(layer: SparseLayer): void {
-    const { pattern } = layer;
-    const count = countFor(pattern.rows * pattern.cols, layer.density);
-    if (count >= pattern.nnz) return;
-    const kept = numbers(`gap weights of ${layer.name}`, () => largestMagnitudes(layer.values.dataSync() as Float32Array, count).slice());
-    const next = replace(pattern, others(kept, pattern.nnz), new Uint32Array(0));
-    this.edit(layer, next, (source) => carried(layer.values.dataSync() as Float32Array, source));
-  }
-
-  #grow(layer: SparseLayer, index: number, step: number): void {
+  #grow(layer: SparseLayer, index: number, step: number): Edit[] {
     const view = new LayerView(layer, index, step, this.seed);
-    if (view.free === 0) return;
+    if (view.free === 0) return [];
     const grown = view.randomFree(view.free);
     const next = replace(layer.pattern, new Uint32Array(0), grown);
-    this.edit(layer, next, (source) => {
+    const values = (source: Int32Array): Float32Array => {
       const values = carried(layer.values.dataSync() as Float32Array, source);
       // A weight of 0 would never move under Powerpropagation.
       if (layer.alpha > 1) {
-        const drawn = layer.fresh(next, grown, mixedSeed(this.seed, step, index));
+        const drawn = freshValues(layer, next, grown, mixedSeed(this.seed, step, index));
         for (let i = 0, n = 0; i < values.length; i++) if (source[i] < 0) values[i] = drawn[n++];
       }
       return values;
-    });
+    };
+    return [{ layer, next, values }];
   }
 }
 

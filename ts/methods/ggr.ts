@@ -27,11 +27,17 @@ export function ggr({ randomShare = 0, minNnz, normalize = 'none', ...args }: Gg
   checkNumber('ggr randomShare', randomShare, 0, 1);
   if (minNnz !== undefined) checkCount('ggr minNnz', minNnz, 0);
   if (normalize !== 'none' && normalize !== 'l2') throw new OptionError('ggr normalize', "'none' or 'l2'", normalize);
+  const minimum = (layer: LayerView) => Math.min(minNnz ?? layer.rows, layer.nnz);
+  // No layer drops so much that it could not grow back to its minimum: a dense one has no free position but those it drops.
+  const dropCount = (layer: LayerView, fraction: number) => {
+    const most = args.regrow ? layer.nnz : Math.max(0, layer.nnz + layer.free - minimum(layer));
+    return Math.min(Math.floor(layer.nnz * fraction), most);
+  };
   const grow: Rule['grow'] = (layers, counts) => {
-    const chosen = globalTopK(layers, counts, (layer) => minNnz ?? layer.rows, normalize);
+    const chosen = globalTopK(layers, counts, minimum, normalize);
     return layers.map((layer, i) => mixed(layer, chosen[i], chosen[i].positions.length, randomShare));
   };
-  return new DropGrow({ name: 'ggr', grow, usesGradients: true }, args, { randomShare, minNnz: minNnz ?? null, normalize });
+  return new DropGrow({ name: 'ggr', dropCount, grow, usesGradients: true }, args, { randomShare, minNnz: minNnz ?? null, normalize });
 }
 
 /** For each layer, its members of the K = Σ counts best; first come those that a layer needs to keep its minimum. O(K) memory. */
@@ -42,7 +48,7 @@ function globalTopK(
   normalize: string,
 ): Candidates[] {
   const total = counts.reduce((a, b) => a + b, 0);
-  const needs = layers.map((layer, i) => Math.max(0, Math.min(minimum(layer), layer.nnz) - (layer.nnz - counts[i])));
+  const needs = layers.map((layer, i) => Math.max(0, minimum(layer) - (layer.nnz - counts[i])));
   const open = total - needs.reduce((a, b) => a + b, 0);
   const served: Candidates[] = [];
   let pool = layers.map(() => NONE);

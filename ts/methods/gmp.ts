@@ -1,11 +1,9 @@
 // GMP: gradual magnitude pruning (Zhu and Gupta 2017, https://arxiv.org/abs/1710.01878), as in tensorflow-model-optimization.
 
 import { checkNumber, OptionError } from '../errors.js';
-import { replace } from '../ops/whole_layer.js';
-import { carried } from '../topology/edit.js';
 import { LayerView } from '../topology/layer_view.js';
-import { type Anneal, checkSchedule, cubic, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
-import { checkScope, keptOf, others, type Scope } from '../topology/select.js';
+import { type Anneal, annealName, between, checkSchedule, cubic, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
+import { checkScope, keptOf, pruneTo, type Scope } from '../topology/select.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
 import { Training, type TrainingArgs } from '../topology/training.js';
 
@@ -25,6 +23,7 @@ export interface GmpArgs extends ScheduleArgs, TrainingArgs {
  */
 export class Gmp extends Training {
   readonly name = 'gmp';
+  protected readonly savedAs = 'gmp';
   readonly density: number;
   readonly scope: Scope;
   readonly anneal: Anneal;
@@ -38,12 +37,12 @@ export class Gmp extends Training {
     this.anneal = args.anneal ?? cubic;
     const { beginStep = 0, endStep, every = 100 } = args;
     this.#args = { beginStep, endStep, every };
-    checkSchedule('gmp', this.#args);
+    checkSchedule('gmp', this.#args, this.anneal);
   }
 
   protected options(): Record<string, unknown> {
     const { density, scope, anneal } = this;
-    return { density, scope, anneal: anneal.name, ...(this.#schedule as Schedule).toJSON() };
+    return { density, scope, anneal: annealName(anneal), ...(this.#schedule as Schedule).toJSON() };
   }
 
   protected refuses(layer: SparseLayer): string | undefined {
@@ -52,6 +51,16 @@ export class Gmp extends Training {
 
   protected override begin(layers: readonly SparseLayer[], step: number): void {
     this.#schedule = this.scheduled(this.#args, step);
+    if (this.#schedule.endStep === Infinity) throw new OptionError('gmp endStep', 'the step at which the density is reached', Infinity);
+    // Of a finished run that goes on, nothing is left to prune.
+    const positions = (layer: SparseLayer) => layer.pattern.rows * layer.pattern.cols;
+    const [nnz, target] = [
+      layers.reduce((n, layer) => n + layer.pattern.nnz, 0),
+      layers.reduce((n, layer) => n + this.density * positions(layer), 0),
+    ];
+    if (step >= this.#schedule.endStep && nnz > target + layers.length) {
+      throw new OptionError('gmp endStep', `a step after ${step}, where the optimizer is`, this.#schedule.endStep);
+    }
     const sparser = layers.find((layer) => layer.density < this.density);
     if (sparser) {
       throw new OptionError(
@@ -66,17 +75,12 @@ export class Gmp extends Training {
     const schedule = this.#schedule as Schedule;
     // The last edit reaches the target, also where `every` does not divide the way.
     if (!schedule.due(step) && step !== schedule.endStep) return;
-    const left = this.anneal(schedule.progress(step));
-    const targets = layers.map(({ density, pattern }) => (this.density + (density - this.density) * left) * pattern.rows * pattern.cols);
-    await this.prepare();
-    const weights = layers.map((layer, i) => new LayerView(layer, i, step, 0).weights.slice());
-    const kept = keptOf(this.name, weights, targets, this.scope);
-    layers.forEach((layer, i) => {
-      const { pattern } = layer;
-      if (kept[i].length === pattern.nnz) return;
-      const next = replace(pattern, others(kept[i], pattern.nnz), new Uint32Array(0));
-      this.edit(layer, next, (source) => carried(layer.values.dataSync() as Float32Array, source));
-    });
+    const u = schedule.progress(step);
+    const targets = layers.map(
+      ({ density, pattern }) => between('gmp', density, this.density, this.anneal, u) * pattern.rows * pattern.cols,
+    );
+    const weights = layers.map((layer, i) => ({ name: layer.name, weights: new LayerView(layer, i, step, 0).weights }));
+    await this.edit(pruneTo(layers, keptOf(this.name, weights, targets, this.scope)));
   }
 }
 

@@ -3,11 +3,10 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { checkNumber, OptionError } from '../errors.js';
-import { replace } from '../ops/whole_layer.js';
 import { carrierOf } from '../topology/carry.js';
-import { carried, edit } from '../topology/edit.js';
+import { editAll } from '../topology/edit.js';
 import { LayerView } from '../topology/layer_view.js';
-import { checkScope, keptOf, others, type Scope } from '../topology/select.js';
+import { checkScope, keptOf, type Named, pruneTo, type Scope } from '../topology/select.js';
 import { sparseLayers } from '../topology/sparse_layer.js';
 
 export interface PruneArgs {
@@ -43,18 +42,11 @@ export async function prune(model: LayersModel, args: PruneArgs): Promise<void> 
     size: layer.pattern.rows * layer.pattern.cols,
   }));
   const kept = pruned('prune', named, args);
-  const carry = optimizer ? await carrierOf(optimizer) : () => {};
-  layers.forEach((layer, i) => {
-    const { pattern } = layer;
-    const next = replace(pattern, others(kept[i], pattern.nnz), new Uint32Array(0));
-    edit(layer, next, (source) => carried(layer.values.dataSync() as Float32Array, source), carry);
-  });
+  editAll(pruneTo(layers, kept), optimizer ? await carrierOf(optimizer) : () => () => {});
 }
 
 /** A layer's weights, among `size` positions. */
-export interface Prunable {
-  name: string;
-  weights: Float32Array;
+export interface Prunable extends Named {
   size: number;
 }
 
@@ -65,6 +57,8 @@ export function pruned(
   { density, scope = 'layer', outputFactor = 2 }: PruneArgs,
 ): Uint32Array[] {
   checkNumber(`${name} density`, density, 0, 1, true);
+  const large = layers.find(({ size }) => size >= 2 ** 32);
+  if (large) throw new OptionError(`${name} model`, 'layers of fewer than 2^32 positions', `${large.name}, ${large.size}`);
   checkScope(`${name} scope`, scope);
   checkNumber(`${name} outputFactor`, outputFactor, 0, Infinity, true);
   const share = (i: number) => (scope === 'layer' && i === layers.length - 1 ? Math.min(1, outputFactor * density) : density);
@@ -86,10 +80,5 @@ export function pruned(
       density,
     );
   }
-  return keptOf(
-    name,
-    layers.map(({ weights }) => weights),
-    targets,
-    scope,
-  );
+  return keptOf(name, layers, targets, scope);
 }

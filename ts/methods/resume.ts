@@ -24,13 +24,14 @@ const methods: Record<string, (options: never) => Training> = { dpf, gap, ggr, g
  * one of the user's own, of which a file cannot know the functions.
  */
 export function resume(model: LayersModel): Training[] {
-  const saved = new Set(sparseLayers(model).map((layer) => layer.method));
-  saved.delete(undefined);
-  if (saved.size === 0) throw new FileError('resume: expected a model that was trained by a method of this package');
-  return [...saved].map((text) => make(text as string));
+  const groups = new Map<string, string[]>();
+  for (const { name, method } of sparseLayers(model)) if (method !== undefined) groups.set(method, [...(groups.get(method) ?? []), name]);
+  if (groups.size === 0) throw new FileError('resume: expected a model that was trained by a method of this package');
+  // Where several methods have trained it, one after the other or side by side, each goes on with the layers it had last.
+  return [...groups].map(([text, layers]) => make(text, groups.size > 1 ? layers : undefined));
 }
 
-function make(text: string): Training {
+function make(text: string, layers: string[] | undefined): Training {
   let saved: { name?: unknown; options?: unknown };
   try {
     saved = JSON.parse(text);
@@ -39,11 +40,13 @@ function make(text: string): Training {
   }
   const { name, options } = saved ?? {};
   if (typeof name !== 'string' || !Object.hasOwn(methods, name) || typeof options !== 'object' || options === null) {
-    throw new FileError(`resume: expected one of ${Object.keys(methods).join(', ')}, received ${JSON.stringify(name ?? null)}`);
+    const received = name === null ? 'a rule of your own: make it again with dropGrow()' : JSON.stringify(name);
+    throw new FileError(`resume: expected one of ${Object.keys(methods).join(', ')}, received ${received}`);
   }
   // JSON has neither undefined nor Infinity nor functions.
   const given: Record<string, unknown> = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null));
   if ('anneal' in given) given.anneal = annealNamed(String(given.anneal));
   if (given.endStep === 'never') given.endStep = Infinity;
+  if (layers) given.layers = layers;
   return methods[name](given as never);
 }

@@ -7,6 +7,8 @@ import { CsrPattern } from '../pattern/csr.js';
 import { type SparseLayer, sparseLayers } from '../topology/sparse_layer.js';
 import { type PruneArgs, pruned } from './prune.js';
 
+const GLOROT = { class_name: 'GlorotNormal', config: {} };
+
 interface LayerConfig {
   class_name: string;
   config: Record<string, unknown> & { name: string; layers?: LayerConfig[] };
@@ -22,9 +24,11 @@ interface DenseLayer {
 
 /**
  * A copy of a model in which `tf.layers.dense` and `layers.powerDense` have become sparse layers that hold their largest weights: pruned at once, as
- * `prune` does. Other layers, and those dense ones whose share is 1, keep what they are. Not compiled. Costs a copy of the model for a moment.
+ * `prune` does. Other layers keep what they are. Not compiled. Costs a copy of the model for a moment.
  */
 export async function sparsify(model: LayersModel, args: Omit<PruneArgs, 'optimizer'>): Promise<LayersModel> {
+  const inner = model.layers.find((layer) => 'layers' in layer);
+  if (inner) throw new OptionError('sparsify model', 'one without models inside', inner.name);
   const dense = model.layers.filter((layer) => ['Dense', 'PowerDense'].includes(layer.getClassName())) as unknown as DenseLayer[];
   if (dense.length === 0)
     throw new OptionError(
@@ -58,9 +62,12 @@ export async function sparsify(model: LayersModel, args: Omit<PruneArgs, 'optimi
   for (const layer of json.config.layers ?? []) {
     const i = found.findIndex(({ name }) => name === layer.config.name);
     if (i < 0) continue;
-    const { alpha, size } = found[i];
+    const { alpha } = found[i];
     layer.class_name = 'SparseDense';
-    layer.config = { ...layer.config, density: kept[i].length / size, alpha, seed: 0, state: { nnz: kept[i].length } };
+    // A layer of its own needs an initializer that draws weights one by one; none is asked here.
+    const { kernel_initializer: drawn } = layer.config as { kernel_initializer?: { class_name?: string } };
+    if (['Identity', 'Orthogonal'].includes(drawn?.class_name ?? '')) layer.config.kernel_initializer = GLOROT;
+    layer.config = { ...layer.config, density: args.density, alpha, seed: 0, state: { nnz: kept[i].length } };
   }
   const sparse = await models.modelFromJSON({ modelTopology: json as never });
   for (const layer of sparse.layers) {

@@ -8,5 +8,6 @@ export function staticPattern(args: TrainingArgs = {}): DropGrow {
   return new DropGrow(
     { name: 'static', dropCount: () => 0, grow: (layers) => layers.map(() => new Uint32Array(0)) },
     { ...args, endStep: 0 },
+    {},
   );
 }

@@ -1,6 +1,7 @@
 // Top-KAST: always sparse training (Jayakumar et al. 2021, https://arxiv.org/abs/2106.03517).
 
 import { checkCount, checkNumber, OptionError } from '../errors.js';
+import type { Edit } from '../topology/edit.js';
 import { numbers } from '../topology/numbers.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
 import { Training, type TrainingArgs } from '../topology/training.js';
@@ -25,6 +26,7 @@ export interface TopKastArgs extends TrainingArgs {
  */
 export class TopKast extends Training {
   readonly name = 'topKast';
+  protected readonly savedAs = 'topKast';
   readonly every: number;
   readonly regularization: number;
   readonly decoupled: boolean;
@@ -61,10 +63,8 @@ export class TopKast extends Training {
     if (this.decoupled) for (const layer of layers) this.#shrink(layer);
     if (step % this.every !== 0) return;
     await this.prepare();
-    for (const layer of layers) {
-      const next = refresh(this.name, layer, layer.pattern.forwardNnz);
-      this.edit(layer, next.pattern, () => next.values);
-    }
+    // Layer by layer: what a layer knows of its weights outside B moves on with each refresh, and its pattern must follow.
+    for (const layer of layers) await this.edit([refresh(this.name, layer, layer.pattern.forwardNnz)]);
   }
 
   /** `θ −= learningRate·λ·θ` on A, by λ/density on B∖A. */
@@ -73,16 +73,24 @@ export class TopKast extends Training {
     if (typeof learningRate !== 'number') throw new OptionError('topKast decoupled', 'an optimizer with a learningRate', learningRate);
     const values = layer.values.dataSync().slice() as Float32Array;
     const rate = learningRate * this.regularization;
+    // Of θ = φ·|φ|^(α−1) a factor takes its α-th root of φ.
+    const [forward, rest] = [1, 1 / layer.density].map((weight) => root(1 - rate * weight, layer.alpha));
     layer.pattern.forEach((i, _row, _col, inA) => {
-      values[i] -= rate * (inA ? 1 : 1 / layer.density) * values[i];
+      values[i] *= inA ? forward : rest;
     });
     layer.edit(layer.pattern, values);
   }
 }
 
-/** A layer's sets as its weights stand, `forwardNnz` of them in A. */
-export function refresh(method: string, layer: SparseLayer, forwardNnz: number): ReturnType<SparseLayer['largest']> {
-  return numbers(`${method} ${layer.name} weights`, () => layer.largest(forwardNnz));
+/** The φ that stands for a factor of θ. */
+function root(factor: number, alpha: number): number {
+  return alpha === 1 ? factor : Math.sign(factor) * Math.abs(factor) ** (1 / alpha);
+}
+
+/** The edit to a layer's sets as its weights stand, `forwardNnz` of them in A. */
+export function refresh(method: string, layer: SparseLayer, forwardNnz: number): Edit {
+  const { pattern, values } = numbers(`${method} ${layer.name} weights`, () => layer.largest(forwardNnz));
+  return { layer, next: pattern, values: () => values };
 }
 
 /** See {@link TopKast}. */

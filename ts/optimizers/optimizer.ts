@@ -106,7 +106,10 @@ export abstract class SlotOptimizer extends tf.Optimizer {
    */
   carrySlots(name: string, source: Int32Array): void {
     const slots = this.#slots.get(name);
-    if (!slots) return;
+    if (!slots) {
+      this.#carrySaved(name, source);
+      return;
+    }
     for (const [slot, old] of Object.entries(slots)) {
       const moved = new WasmArray(source.length);
       carry(old, source, moved);
@@ -115,9 +118,20 @@ export abstract class SlotOptimizer extends tf.Optimizer {
     }
   }
 
+  /** The same for what was loaded and waits for the first step. There the name is that of the process that saved: numbers that tfjs adds do not count. */
+  #carrySaved(name: string, source: Int32Array): void {
+    const plain = (variable: string) => variable.replace(/_\d+$/, '');
+    const saved = this.#saved.find((each) => each && plain(each.name) === plain(name));
+    if (!saved) return;
+    for (const [slot, old] of saved.arrays) {
+      const moved = old instanceof Int32Array ? new Int32Array(source.length) : new Float32Array(source.length);
+      for (let i = 0; i < source.length; i++) if (source[i] >= 0) moved[i] = old[source[i]];
+      saved.arrays.set(slot, moved);
+    }
+  }
+
   /** As tfjs's own: the step count, then slot by slot over the variables. The tensors belong to the optimizer; do not dispose of them. */
   override async getWeights(): Promise<NamedTensor[]> {
-    tf.dispose(this.#exported);
     const iterations = await this.saveIterations();
     // What was restored and has not been claimed by a step yet is part of the state as well.
     const held = [
@@ -131,6 +145,7 @@ export abstract class SlotOptimizer extends tf.Optimizer {
       })),
     );
     const all = [iterations, ...slots];
+    tf.dispose(this.#exported);
     this.#exported = all.map(({ tensor }) => tf.keep(tensor));
     return all;
   }

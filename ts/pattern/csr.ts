@@ -51,6 +51,8 @@ export class CsrPattern {
 
   /** The pattern of flat indices row·cols + col, ascending. Throws a {@link PatternError} when they do not ascend or lie outside. */
   static fromFlat(rows: number, cols: number, flat: Uint32Array): CsrPattern {
+    if (rows * cols >= 2 ** 32)
+      throw new PatternError(`pattern flat indices: expected a matrix of fewer than 2^32 positions, received ${rows}·${cols}`);
     const rowOffsets = new Uint32Array(rows + 1);
     const colIndices = indicesFor(cols, flat.length);
     let row = 0;

@@ -25,8 +25,8 @@ export function erk(shapes: readonly LayerShape[], density: number, powerScale =
 
 /** Shares the budget in proportion to (Σ dims / Π dims)^powerScale. Each shape stands for `repeats` such planes. */
 function share(name: string, shapes: readonly LayerShape[], density: number, powerScale: number, repeats?: number[]): number[] {
+  checkShapes(name, shapes);
   const layers = shapes.map((shape, i) => {
-    for (const dim of shape) checkCount(`${name} shape of layer ${i}`, dim, 1);
     const plane = shape.reduce((a, b) => a * b, 1);
     const size = plane * (repeats?.[i] ?? 1);
     const raw = (shape.reduce((a, b) => a + b, 0) / plane) ** powerScale;
@@ -54,6 +54,7 @@ function share(name: string, shapes: readonly LayerShape[], density: number, pow
  */
 export function er(shapes: readonly LayerShape[], density: number): number[] {
   checkNumber('er density', density, 0, 1, true);
+  checkShapes('er', shapes);
   const planes = shapes.map((shape) => shape.slice(-2));
   const repeats = shapes.map((shape) => shape.slice(0, -2).reduce((a, b) => a * b, 1));
   return share('er', planes, density, 1, repeats);
@@ -65,6 +66,7 @@ export function er(shapes: readonly LayerShape[], density: number): number[] {
  */
 export function setEpsilon(shapes: readonly LayerShape[], epsilon: number): number[] {
   checkNumber('setEpsilon epsilon', epsilon, 0, Infinity, true);
+  checkShapes('setEpsilon', shapes);
   return shapes.map((shape) => Math.min(1, (epsilon * shape.reduce((a, b) => a + b, 0)) / shape.reduce((a, b) => a * b, 1)));
 }
 
@@ -85,6 +87,10 @@ export function firstDense(densities: readonly number[]): number[] {
 export function lastAtLeast(densities: readonly number[], density = 0.2): number[] {
   checkNumber('lastAtLeast density', density, 0, 1, true);
   return densities.map((d, i) => (i === densities.length - 1 ? Math.max(d, density) : d));
+}
+
+function checkShapes(name: string, shapes: readonly LayerShape[]): void {
+  for (const [i, shape] of shapes.entries()) for (const dim of shape) checkCount(`${name} shape of layer ${i}`, dim, 1);
 }
 
 /** Takes away the dust of decimal fractions, so that 0.9·n floors as it would on paper. */

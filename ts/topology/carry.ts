@@ -4,16 +4,19 @@ import * as tf from '@tensorflow/tfjs-core';
 import { OptionError } from '../errors.js';
 import { assign } from '../ops/variable.js';
 
-/** Moves the slots of a variable: `source[i]` is the old place of what is now at `i`, −1 for a new weight. */
-export type Carry = (variable: string, source: Int32Array) => void;
+/** Moves slots: `source[i]` is the old place of what is now at `i`, −1 for a new weight. */
+export type Move = (source: Int32Array) => void;
+
+/** Finds the slots of a variable, which may fail, and returns what moves them, which does not. */
+export type Carry = (variable: string) => Move;
 
 /**
  * How an optimizer's slots are carried. Survivors keep theirs bit for bit, new weights start fresh (0; Adagrad's accumulator at its initial value).
  * Works for our optimizers and for `tf.train.*` except Adamax, which does not show its slots. Those count the steps of Adam in common, not by weight.
  */
 export async function carrierOf(optimizer: tf.Optimizer): Promise<Carry> {
-  const ours = optimizer as Partial<{ carrySlots: Carry }>;
-  if (ours.carrySlots) return (variable, source) => ours.carrySlots?.(variable, source);
+  const ours = optimizer as Partial<{ carrySlots(variable: string, source: Int32Array): void }>;
+  if (ours.carrySlots) return (variable) => (source) => ours.carrySlots?.(variable, source);
   let slots: { name: string; tensor: tf.Tensor }[];
   try {
     slots = await optimizer.getWeights();
@@ -28,26 +31,26 @@ export async function carrierOf(optimizer: tf.Optimizer): Promise<Carry> {
   const [iterations, ...rest] = slots;
   iterations.tensor.dispose(); // made for this call; the others are the live variables
   const fresh = (optimizer as { initialAccumulatorValue?: number }).initialAccumulatorValue ?? 0;
-  return (variable, source) => {
-    for (const slot of slotsOf(rest, variable, optimizer)) {
-      const old = slot.tensor.dataSync();
-      const moved = new Float32Array(source.length).fill(fresh);
-      for (let i = 0; i < source.length; i++) if (source[i] >= 0) moved[i] = old[source[i]];
-      tf.tidy(() => assign(slot.tensor as tf.Variable, tf.tensor1d(moved)));
-    }
+  return (variable) => {
+    const found = slotsOf(rest, variable);
+    return (source) => {
+      for (const slot of found) {
+        const old = slot.tensor.dataSync();
+        const moved = new Float32Array(source.length).fill(fresh);
+        for (let i = 0; i < source.length; i++) if (source[i] >= 0) moved[i] = old[source[i]];
+        tf.tidy(() => assign(slot.tensor as tf.Variable, tf.tensor1d(moved)));
+      }
+    };
   };
 }
 
-/** tfjs names slots after their variable. A loaded model's variables may have got a number at the end, which saved slots do not have. */
-function slotsOf<T extends { name: string }>(slots: T[], name: string, optimizer: tf.Optimizer): T[] {
-  const named = (variable: string) => slots.filter((slot) => slot.name.slice(0, slot.name.lastIndexOf('/')) === variable);
-  const found = [name, name.replace(/_\d+$/, '')].map(named).find((matches) => matches.length > 0) ?? [];
-  if (found.length === 0 && slots.length > 0) {
-    throw new OptionError(
-      `slots of ${optimizer.getClassName()}`,
-      `some for ${name}`,
-      slots.map((slot) => slot.name),
-    );
-  }
-  return found;
+/**
+ * tfjs names slots after their variable; the numbers it puts at the end of names already taken may differ between the process that saved and ours. A variable
+ * that was never updated, as in a frozen layer, has none.
+ */
+function slotsOf<T extends { name: string }>(slots: T[], variable: string): T[] {
+  const plain = (name: string) => name.replace(/_\d+$/, '');
+  const of = (slot: T) => slot.name.slice(0, slot.name.lastIndexOf('/'));
+  const exact = slots.filter((slot) => of(slot) === variable);
+  return exact.length > 0 ? exact : slots.filter((slot) => plain(of(slot)) === plain(variable));
 }

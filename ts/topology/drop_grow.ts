@@ -1,16 +1,16 @@
 // Dynamic sparse training: every so often drop some weights and grow as many others. A method is the rule by which it chooses.
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { checkCount, checkNumber, OptionError } from '../errors.js';
+import { checkCount, checkNumber, OptionError, ShapeError } from '../errors.js';
 import { Probe } from '../ops/probe.js';
 import { releasePattern } from '../ops/sparse_dense.js';
 import { lowest, replace } from '../ops/whole_layer.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import { mixedSeed } from '../pattern/random.js';
-import { carried, newEntries } from './edit.js';
+import { carried, type Edit, freshValues, newEntries } from './edit.js';
 import { LayerView } from './layer_view.js';
 import { numbers } from './numbers.js';
-import { type Anneal, checkSchedule, cosine, type Schedule, type ScheduleArgs } from './schedule.js';
+import { type Anneal, annealName, between, checkSchedule, cosine, type Schedule, type ScheduleArgs } from './schedule.js';
 import type { SparseLayer } from './sparse_layer.js';
 import { Training, type TrainingArgs } from './training.js';
 
@@ -27,18 +27,18 @@ import { Training, type TrainingArgs } from './training.js';
 export interface Rule {
   readonly name: string;
   /** How many weights a layer drops. Default: ⌊nnz·fraction⌋. */
-  dropCount?(layer: LayerView, fraction: number): number;
+  dropCount?: ((layer: LayerView, fraction: number) => number) | undefined;
   /** A score for each weight `[nnz]`; those with the lowest are dropped, of equal ones the higher position. Default: |θ|. */
-  dropScore?(layer: LayerView, fraction: number): Float32Array;
+  dropScore?: ((layer: LayerView, fraction: number) => Float32Array) | undefined;
   /** The weights to drop by position in the pattern, ascending, for what no score says. Instead of the two above. */
-  drop?(layer: LayerView, fraction: number): Uint32Array;
+  drop?: ((layer: LayerView, fraction: number) => Uint32Array) | undefined;
   /**
    * Where each layer grows: free positions, ascending, for each of `layers`. `counts` is what they drop; layers may get other shares of the sum
    * ({@link eachLayer} gives each its own). Where less is grown in all, less is dropped.
    */
   grow(layers: readonly LayerView[], counts: readonly number[]): Uint32Array[];
   /** Whether `grow` or `dropScore` ask for gradients; without it the layers do not record them. */
-  readonly usesGradients?: boolean;
+  readonly usesGradients?: boolean | undefined;
 }
 
 export interface DropGrowArgs extends ScheduleArgs, TrainingArgs {
@@ -78,6 +78,8 @@ export function withDefaults<T extends object>(published: Partial<T>, args: T): 
 /** Trains layers by a {@link Rule}. The number of weights over all its layers stays as it is, exactly. */
 export class DropGrow extends Training {
   readonly name: string;
+  /** Nothing for a rule of the user's: its functions cannot be saved. */
+  protected readonly savedAs: string | undefined;
   readonly dropFraction: number;
   readonly anneal: Anneal;
   readonly regrow: boolean;
@@ -87,16 +89,18 @@ export class DropGrow extends Training {
   readonly seed: number;
   readonly #schedule: ScheduleArgs;
   #resolved: Schedule | undefined;
+  #undoSkip: (() => void) | undefined;
 
-  /** `extra` are options of the rule, to be saved with the others. */
+  /** `extra` are options of the rule, to be saved with the others; nothing for a rule of the user's. */
   constructor(
     readonly rule: Rule,
     args: DropGrowArgs = {},
-    readonly extra: Record<string, unknown> = {},
+    readonly extra: Record<string, unknown> | undefined = undefined,
   ) {
     super(args);
     const { name } = rule;
     this.name = name;
+    this.savedAs = extra && name;
     this.dropFraction = checkNumber(`${name} dropFraction`, args.dropFraction ?? 0.3, 0, 1);
     this.anneal = args.anneal ?? cosine;
     this.regrow = args.regrow ?? false;
@@ -112,7 +116,9 @@ export class DropGrow extends Training {
     this.seed = checkCount(`${name} seed`, args.seed ?? 0, 0);
     const { beginStep, endStep, every } = args;
     this.#schedule = { beginStep, endStep, every };
-    checkSchedule(name, this.#schedule);
+    checkSchedule(name, this.#schedule, this.anneal);
+    if (this.accumulate > (every ?? 100))
+      throw new OptionError(`${name} accumulate`, `at most the ${every ?? 100} steps between edits`, this.accumulate);
   }
 
   /** When it edits. Known once a model is attached. */
@@ -123,7 +129,17 @@ export class DropGrow extends Training {
 
   protected options(): Record<string, unknown> {
     const { dropFraction, anneal, regrow, growInit = null, accumulate, timing, seed } = this;
-    return { dropFraction, anneal: anneal.name, regrow, growInit, accumulate, timing, seed, ...this.extra, ...this.schedule.toJSON() };
+    return {
+      dropFraction,
+      anneal: annealName(anneal),
+      regrow,
+      growInit,
+      accumulate,
+      timing,
+      seed,
+      ...this.extra,
+      ...this.schedule.toJSON(),
+    };
   }
 
   protected refuses(layer: SparseLayer): string | undefined {
@@ -143,44 +159,53 @@ export class DropGrow extends Training {
   }
 
   protected override before(step: number, layers: readonly SparseLayer[]): void {
-    if (this.timing === 'instead' && this.schedule.due(step)) skipNextUpdate(this.optimizer);
+    if (this.timing === 'instead' && this.schedule.due(step)) this.#undoSkip ??= skipNextUpdate(this.optimizer);
     const records = this.rule.usesGradients && this.schedule.dueWithin(step, this.accumulate);
     for (const layer of layers) layer.probe = records ? (this.accumulate > 1 ? (layer.probe ?? new Probe()) : new Probe()) : undefined;
   }
 
   protected override end(): void {
     // A skip that no step has used must not outlive the method.
-    if (this.timing === 'instead') Reflect.deleteProperty(this.optimizer, 'applyGradients');
+    this.#undoSkip?.();
+    this.#undoSkip = undefined;
   }
 
   protected async after(step: number, layers: readonly SparseLayer[]): Promise<void> {
     if (!this.schedule.due(step)) return;
-    await this.prepare();
+    this.#undoSkip?.();
+    this.#undoSkip = undefined;
     const views = layers.map((layer, i) => new LayerView(layer, i, step, this.seed));
-    const { counts, grown, dropped } = this.#choose(views, this.dropFraction * this.anneal(this.schedule.progress(step)));
-    // All patterns before the first change: a rule that asks for what cannot be leaves everything as it was.
-    const next = views.map((view, i) =>
-      counts[i] === 0 && grown[i].length === 0 ? view.pattern : this.#replace(view, dropped[i], grown[i]),
+    const { counts, grown, dropped } = this.#choose(
+      views,
+      between(this.name, this.dropFraction, 0, this.anneal, this.schedule.progress(step)),
     );
-    views.forEach(({ layer, pattern }, i) => {
-      if (next[i] === pattern) return;
-      this.edit(layer, next[i], (source) => this.#values(layer, next[i], source, mixedSeed(this.seed, step, i, 3)));
-    });
+    const edits: Edit[] = [];
+    try {
+      views.forEach((view, i) => {
+        if (counts[i] === 0 && grown[i].length === 0) return;
+        const { layer } = view;
+        const next = this.#replace(view, dropped[i], grown[i]);
+        edits.push({ layer, next, values: (source) => this.#values(layer, next, source, mixedSeed(this.seed, step, i, 3)) });
+      });
+    } catch (error) {
+      for (const { next } of edits) releasePattern(next);
+      throw error;
+    }
+    await this.edit(edits);
     for (const layer of layers) layer.probe = undefined;
   }
 
   #choose(views: readonly LayerView[], fraction: number): { counts: number[]; grown: Uint32Array[]; dropped: Uint32Array[] } {
     const { rule } = this;
     const chosen = views.map((view) => numbers(`${this.name} weights of ${view.name}`, () => rule.drop?.(view, fraction)));
-    const counts = views.map((view, i) =>
-      Math.min(view.nnz, chosen[i]?.length ?? rule.dropCount?.(view, fraction) ?? Math.floor(view.nnz * fraction)),
-    );
+    const counts = views.map((view, i) => {
+      const count = chosen[i]?.length ?? rule.dropCount?.(view, fraction) ?? Math.floor(view.nnz * fraction);
+      return Math.min(view.nnz, checkCount(`${this.name} dropCount of ${view.name}`, count, 0));
+    });
     const drop = (view: LayerView, i: number): Uint32Array => {
-      if (counts[i] === 0) return new Uint32Array(0);
       const own = chosen[i];
-      // Where less can grow, the lower positions stay.
-      if (own) return own.subarray(own.length - counts[i]);
-      return numbers(`${this.name} scores of ${view.name}`, () => lowest(rule.dropScore?.(view, fraction) ?? view.magnitudes, counts[i]));
+      if (own) return this.#fewer(view, own, counts[i], fraction);
+      return counts[i] === 0 ? new Uint32Array(0) : this.#ranked(view, this.#scores(view, fraction), counts[i]);
     };
     // Where dropped positions may grow again, what is dropped must be known first; else what can grow decides how much is dropped.
     let dropped: Uint32Array[] | undefined;
@@ -197,10 +222,39 @@ export class DropGrow extends Training {
         views.reduce((sum, view) => sum + view.free, 0),
       );
     }
-    const grown = rule.grow(views, counts);
-    for (const pattern of kept) releasePattern(pattern);
+    let grown: Uint32Array[];
+    try {
+      grown = rule.grow(views, counts);
+    } finally {
+      for (const pattern of kept) releasePattern(pattern);
+    }
+    const wanted = counts.slice();
     this.#balance(views, counts, grown);
-    return { counts, grown, dropped: dropped ?? views.map(drop) };
+    // What was dropped too much comes back, unless it has grown again already.
+    const back = (all: Uint32Array, i: number) =>
+      counts[i] === wanted[i] ? all : this.#fewer(views[i], all, counts[i], fraction, grown[i]);
+    return { counts, grown, dropped: dropped?.map(back) ?? views.map(drop) };
+  }
+
+  #scores(view: LayerView, fraction: number): Float32Array {
+    const scores = this.rule.dropScore?.(view, fraction) ?? view.magnitudes;
+    if (scores.length !== view.nnz) throw new ShapeError(`${this.name} dropScore of ${view.name}`, [view.nnz], [scores.length]);
+    return scores;
+  }
+
+  /** The positions of the k lowest scores. */
+  #ranked(view: LayerView, scores: Float32Array, k: number): Uint32Array {
+    return numbers(`${this.name} scores of ${view.name}`, () => lowest(scores, k));
+  }
+
+  /** Of the positions `dropped` those `k` with the lowest scores; those that are among `grown` places in any case. */
+  #fewer(view: LayerView, dropped: Uint32Array, k: number, fraction: number, grown?: Uint32Array): Uint32Array {
+    if (dropped.length <= k) return dropped;
+    const flat = view.pattern.flat();
+    const again = new Set(grown);
+    const scores = this.#scores(view, fraction);
+    const ranking = Float32Array.from(dropped, (at) => (again.has(flat[at]) ? -Infinity : scores[at]));
+    return this.#ranked(view, ranking, k).map((at) => dropped[at]);
   }
 
   /** Makes `counts` add up to what was grown. */
@@ -211,7 +265,7 @@ export class DropGrow extends Training {
         throw new OptionError(`${this.name} growth in ${view.name}`, `at most the ${view.free} positions that are free`, size);
     });
     let surplus = counts.reduce((a, b) => a + b, 0) - grown.reduce((sum, positions) => sum + positions.length, 0);
-    if (surplus < 0 || (surplus > 0 && this.regrow)) {
+    if (surplus < 0) {
       const total = counts.reduce((a, b) => a + b, 0);
       throw new OptionError(
         `${this.name} growth over ${views.length} layers`,
@@ -228,7 +282,7 @@ export class DropGrow extends Training {
 
   #replace(view: LayerView, dropped: Uint32Array, grown: Uint32Array): CsrPattern {
     try {
-      return replace(view.pattern, dropped, grown);
+      return replace(view.pattern, dropped, grown, this.regrow);
     } catch (cause) {
       throw new OptionError(`${this.name} growth in ${view.name}`, 'free positions in ascending order', (cause as Error).message, {
         cause,
@@ -243,22 +297,25 @@ export class DropGrow extends Training {
     const flat = next.flat();
     const positions = new Uint32Array(grown.length);
     for (let n = 0; n < grown.length; n++) positions[n] = flat[grown[n]];
-    const drawn = layer.fresh(next, positions, key);
-    if (layer.alpha > 1 && drawn.length > 0 && drawn.every((value) => value === 0)) {
-      throw new OptionError(`kernelInitializer of ${layer.name}`, `one that draws other weights than 0, at alpha ${layer.alpha}`, 0);
-    }
+    const drawn = freshValues(layer, next, positions, key);
     for (let n = 0; n < grown.length; n++) values[grown[n]] = drawn[n];
     return values;
   }
 }
 
-/** Makes the optimizer's next step count and do nothing else. */
-function skipNextUpdate(optimizer: tf.Optimizer): void {
-  // Its own method comes back with the step that was skipped; until then this one stands before it.
-  optimizer.applyGradients = function (this: tf.Optimizer & { incrementIterations(): void }) {
-    Reflect.deleteProperty(this, 'applyGradients');
+/** Makes the optimizer's steps count and do nothing else, until what is returned is called. */
+function skipNextUpdate(optimizer: tf.Optimizer): () => void {
+  // The user may have put a function of their own before that of the class.
+  const before = Object.getOwnPropertyDescriptor(optimizer, 'applyGradients');
+  const skip = function (this: tf.Optimizer & { incrementIterations(): void }) {
     this.incrementIterations();
   } as tf.Optimizer['applyGradients'];
+  optimizer.applyGradients = skip;
+  return () => {
+    if (optimizer.applyGradients !== skip) return;
+    if (before) Object.defineProperty(optimizer, 'applyGradients', before);
+    else Reflect.deleteProperty(optimizer, 'applyGradients');
+  };
 }
 
 /** Lowers `counts` in proportion until their sum is at most `most`. */

@@ -1,5 +1,6 @@
 // The one way in which a layer's pattern changes: values and the optimizer's slots go where their weights go.
 
+import { OptionError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import { releasePattern, sources } from '../wasm/kernels.js';
 import type { Carry } from './carry.js';
@@ -13,31 +14,48 @@ export interface Moved {
   regrown: number;
 }
 
+/** What a layer is to become: the pattern `next` and `values(source)`, in its order; `source[i]` is where entry `i` was before, −1 if it was not. */
+export interface Edit {
+  layer: SparseLayer;
+  next: CsrPattern;
+  values(source: Int32Array): Float32Array;
+}
+
 /**
- * Gives `layer` the pattern `next` with `values(source)`, in its order: `source[i]` is where entry `i` was before, −1 if it was not. Carries the slots of
- * its variable. `track` keeps the layer's record of explored positions. A pattern that is the same as before changes nothing, and `values` is not asked.
+ * Edits layers, all or none: whatever can fail is done before the first change. The slots of their variables move along. A pattern that is the same
+ * as before changes nothing, and its values are not asked. `track` keeps the layers' records of explored positions.
  */
-export function edit(
-  layer: SparseLayer,
-  next: CsrPattern,
-  values: (source: Int32Array) => Float32Array,
-  carry: Carry,
-  track = true,
-): Moved {
-  const before = layer.pattern;
-  const source = sources(before, next);
-  if (!source) {
-    releasePattern(next);
-    return { dropped: 0, grown: 0, regrown: 0 };
+export function editAll(edits: readonly Edit[], carry: Carry, track = true): Moved {
+  const total = { dropped: 0, grown: 0, regrown: 0 };
+  const planned = guarded(edits, ({ layer, next, values }) => {
+    const source = sources(layer.pattern, next);
+    return source && { layer, next, source, values: values(source), move: carry(layer.values.name) };
+  });
+  planned.forEach((plan, i) => {
+    if (!plan) {
+      if (edits[i].next !== edits[i].layer.pattern) releasePattern(edits[i].next);
+      return;
+    }
+    const { layer, next, source, values, move } = plan;
+    const fewer = layer.pattern.nnz - next.nnz;
+    layer.edit(next, values);
+    move(source);
+    const entries = newEntries(source);
+    total.grown += entries.length;
+    total.dropped += entries.length + fewer;
+    if (track) total.regrown += explore(layer.explored(), next, entries);
+  });
+  return total;
+}
+
+/** Plans each edit; if one cannot be, the patterns that were made for all of them are freed. */
+function guarded<T>(edits: readonly Edit[], plan: (edit: Edit) => T): T[] {
+  try {
+    return edits.map(plan);
+  } catch (error) {
+    for (const { layer, next } of edits) if (next !== layer.pattern) releasePattern(next);
+    throw error;
   }
-  const taken = values(source);
-  // What could fail has not failed: from here on pattern, values and slots change together.
-  carry(layer.values.name, source);
-  const dropped = before.nnz - next.nnz;
-  layer.edit(next, taken);
-  const entries = newEntries(source);
-  const grown = entries.length;
-  return { dropped: dropped + grown, grown, regrown: track ? explore(layer.explored(), next, entries) : 0 };
 }
 
 /** Marks the new entries' positions in `seen`, one bit each; returns how many were marked before. */
@@ -72,4 +90,13 @@ export function carried(values: Float32Array, source: Int32Array): Float32Array 
   const next = new Float32Array(source.length);
   for (let i = 0; i < next.length; i++) if (source[i] >= 0) next[i] = values[source[i]];
   return next;
+}
+
+/** Values for grown entries as the layer's initializer draws them. Refuses 0s where they would stay for ever. */
+export function freshValues(layer: SparseLayer, next: CsrPattern, positions: Uint32Array, key: number): Float32Array {
+  const drawn = layer.fresh(next, positions, key);
+  if (layer.alpha > 1 && drawn.length > 0 && drawn.every((value) => value === 0)) {
+    throw new OptionError(`kernelInitializer of ${layer.name}`, `one that draws other weights than 0, at alpha ${layer.alpha}`, 0);
+  }
+  return drawn;
 }

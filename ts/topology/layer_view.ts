@@ -1,6 +1,8 @@
 // A sparse layer as a drop/grow rule sees it.
 
+import { checkCount, OptionError } from '../errors.js';
 import { type Candidates, gradientAt, gradientNorm, type Samples, steepest } from '../ops/probe.js';
+import { releasePattern } from '../ops/sparse_dense.js';
 import { freePositions, lowest } from '../ops/whole_layer.js';
 import { CsrPattern } from '../pattern/csr.js';
 import { mixedSeed, Random } from '../pattern/random.js';
@@ -65,7 +67,8 @@ export class LayerView {
     if (!this.#weights) {
       const { values, alpha } = this.layer;
       const phi = values.dataSync() as Float32Array;
-      this.#weights = alpha === 1 ? phi : phi.map((p) => Math.sign(p) * Math.abs(p) ** alpha);
+      // A copy: on the cpu backend the other would be the tensor itself.
+      this.#weights = alpha === 1 ? phi.slice() : phi.map((p) => Math.sign(p) * Math.abs(p) ** alpha);
     }
     return this.#weights;
   }
@@ -87,26 +90,44 @@ export class LayerView {
 
   /** The k free positions with the largest |gradient| of those that reach `floor`, and these. O(k) memory, one dense product. */
   steepest(k: number, floor = 0): Candidates {
+    checkCount(`steepest k in ${this.name}`, k, 0);
     return numbers(`gradients of ${this.name}`, () => steepest(this.#open, this.samples, k, floor));
   }
 
   /** The gradients at `positions`. */
   gradientsAt(positions: Uint32Array): Float32Array {
-    return gradientAt(CsrPattern.fromFlat(this.rows, this.cols, positions), this.samples);
+    const asked = CsrPattern.fromFlat(this.rows, this.cols, positions);
+    try {
+      return this.#gradients(asked);
+    } finally {
+      releasePattern(asked);
+    }
   }
 
   /** The gradients of the weights `[nnz]`, in the pattern's order. */
   get gradients(): Float32Array {
-    return gradientAt(this.pattern, this.samples);
+    return this.#gradients(this.pattern);
+  }
+
+  #gradients(pattern: CsrPattern): Float32Array {
+    const gradients = gradientAt(pattern, this.samples);
+    const at = gradients.findIndex((g) => !Number.isFinite(g));
+    if (at >= 0) {
+      throw new OptionError(`gradients of ${this.name}`, 'finite numbers (has the training diverged?)', `${gradients[at]} at index ${at}`);
+    }
+    return gradients;
   }
 
   /** The L2 norm of the layer's whole gradient. */
   get gradientNorm(): number {
-    return gradientNorm(this.pattern, this.samples);
+    const norm = gradientNorm(this.pattern, this.samples);
+    if (!Number.isFinite(norm)) throw new OptionError(`gradients of ${this.name}`, 'finite numbers (has the training diverged?)', norm);
+    return norm;
   }
 
   /** k random free positions (all, if there are fewer), each subset equally likely. `salt` tells several draws of a step apart. */
   randomFree(k: number, salt = 0): Uint32Array {
+    checkCount(`randomFree k in ${this.name}`, k, 0);
     return freePositions(this.#open, k, mixedSeed(this.seed, this.step, this.index, 2, salt));
   }
 
@@ -123,7 +144,7 @@ export class LayerView {
 
 /** The k best of candidates: the highest scores; of equal ones the lower position. */
 export function best({ positions, scores }: Candidates, k: number): Uint32Array {
-  if (k >= positions.length) return positions;
+  if (checkCount('best k', k, 0) >= positions.length) return positions;
   // Asked for those that go, since of equal scores the lower position stays.
   const out = lowest(scores, positions.length - k);
   let o = 0;

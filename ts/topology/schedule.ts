@@ -2,32 +2,47 @@
 
 import { checkCount, checkNumber, OptionError } from '../errors.js';
 
-/** What is left of a starting value at `u`, the share in [0, 1] of the way from `beginStep` to `endStep`. */
+/** What is left (in [0, 1]) of a starting value at `u`, the share in [0, 1] of the way from `beginStep` to `endStep`. */
 export type Anneal = (u: number) => number;
 
+/** Names of this file's anneals, under which a saved method finds them again, whatever a bundler makes of the functions' own. */
+const names = new WeakMap<Anneal, string>();
+
+function named(name: string, anneal: Anneal): Anneal {
+  names.set(anneal, name);
+  return Object.defineProperty(anneal, 'name', { value: name });
+}
+
+/** The name to save for an anneal. */
+export function annealName(anneal: Anneal): string {
+  return names.get(anneal) ?? 'a function of your own';
+}
+
 /** Stays as it is. */
-export const constant: Anneal = () => 1;
+export const constant = named('constant', () => 1);
 
 /** (1 + cos πu)/2: RigL's. */
-export const cosine: Anneal = (u) => (1 + Math.cos(Math.PI * u)) / 2;
+export const cosine = named('cosine', (u) => (1 + Math.cos(Math.PI * u)) / 2);
 
 /** 1 − u. */
-export const linear: Anneal = (u) => 1 - u;
+export const linear = named('linear', (u) => 1 - u);
 
 /** (1 − u)^power. Power 1 by default, as in Google's RigL, which gives it this name. */
 export function exponential(power = 1): Anneal {
   checkNumber('exponential power', power, 0, Infinity);
-  // Named, so that a saved method can be made again.
-  return Object.defineProperty((u: number) => (1 - u) ** power, 'name', { value: `exponential(${power})` });
+  return named(`exponential(${power})`, (u) => (1 - u) ** power);
 }
 
 /** (1 − u)³: gradual pruning's way from the initial density to the final one (Zhu and Gupta 2017, https://arxiv.org/abs/1710.01878). */
-export const cubic: Anneal = (u) => (1 - u) ** 3;
+export const cubic = named('cubic', (u) => (1 - u) ** 3);
 
 export interface ScheduleArgs {
-  /** First step that may be followed by an edit. Default 0. No edit comes before the first step. */
+  /** First step that may be followed by an edit, counted by the optimizer. Default: where the run begins. No edit comes before the first step. */
   beginStep?: number | undefined;
-  /** Last step that may be followed by an edit. Default: 75 % of the steps of `model.fit`, as RigL; needed in a loop of your own. */
+  /**
+   * Last step that may be followed by an edit, counted by the optimizer. Default: where 75 % of the steps of `model.fit` are done, as RigL; needed in a
+   * loop of your own.
+   */
   endStep?: number | undefined;
   /** Steps from one edit to the next (ΔT). Default 100, as RigL and tfmot. */
   every?: number | undefined;
@@ -78,14 +93,22 @@ export class Schedule {
 }
 
 /** Checks what can be before the run is known: everything but the end. */
-export function checkSchedule(owner: string, args: ScheduleArgs): void {
+export function checkSchedule(owner: string, args: ScheduleArgs, anneal?: Anneal): void {
+  if (anneal !== undefined && typeof anneal !== 'function')
+    throw new OptionError(`${owner} anneal`, 'a function of the way gone, in [0, 1]', anneal);
   new Schedule(owner, { ...args, endStep: args.endStep ?? Infinity });
+}
+
+/** `from` where nothing of the way is gone, `to` at its end. Throws where the anneal leaves [0, 1]. */
+export function between(owner: string, from: number, to: number, anneal: Anneal, u: number): number {
+  return to + (from - to) * checkNumber(`${owner} anneal(${u})`, anneal(u), 0, 1);
 }
 
 /** The anneal of that name. Throws for one that is not of this file. */
 export function annealNamed(name: string): Anneal {
   const power = /^exponential\((.+)\)$/.exec(name)?.[1];
-  const anneal = power === undefined ? [constant, cosine, linear, cubic].find((known) => known.name === name) : exponential(Number(power));
+  const anneal =
+    power === undefined ? [constant, cosine, linear, cubic].find((known) => names.get(known) === name) : exponential(Number(power));
   if (!anneal) throw new OptionError('anneal', 'constant, cosine, linear, cubic or exponential(power)', name);
   return anneal;
 }

@@ -1,9 +1,10 @@
 // Which weights of several layers stay when some must go: per layer, over all layers by magnitude, or by LAMP's scores.
 
-import { OptionError } from '../errors.js';
+import { checkCount, checkNumber, OptionError } from '../errors.js';
 import type { Candidates } from '../ops/probe.js';
-import { largestMagnitudes } from '../ops/whole_layer.js';
-import { numbers } from './numbers.js';
+import { largestMagnitudes, replace } from '../ops/whole_layer.js';
+import { carried, type Edit } from './edit.js';
+import type { SparseLayer } from './sparse_layer.js';
 
 /** How layers share what is kept. 'layer': the same density in each. 'global': the largest |θ| of all. 'lamp': the highest LAMP scores of all. */
 export type Scope = 'layer' | 'global' | 'lamp';
@@ -49,6 +50,7 @@ export function globallyLargest(scores: readonly Float32Array[], count: number):
 
 /** Of candidates of several layers the `k` with the highest scores, all if there are fewer; of equal scores the lower layer, then the lower position. */
 export function bestOfAll(offers: readonly Candidates[], k: number): Candidates[] {
+  checkCount('bestOfAll k', k, 0);
   const most = offers.reduce((sum, { scores }) => sum + scores.length, 0);
   const kept = globallyLargest(
     offers.map(({ scores }) => scores),
@@ -82,8 +84,16 @@ function lowerBound(ascending: Uint32Array, value: number): number {
  * distribution of a sparse model from a trained dense one.
  */
 export function lamp(layers: readonly Float32Array[], density: number): number[] {
+  checkNumber('lamp density', density, 0, 1, true);
   const size = layers.reduce((sum, own) => sum + own.length, 0);
-  const kept = globallyLargest(layers.map(lampScores), Math.max(1, Math.round(size * density)));
+  if (layers.some((own) => own.length === 0))
+    throw new OptionError(
+      'lamp layers',
+      'weights in each',
+      layers.map((own) => own.length),
+    );
+  const named = layers.map((weights, i) => ({ name: `layer ${i}`, weights }));
+  const kept = keptOf('lamp', named, [size * density], 'lamp');
   return kept.map((own, i) => own.length / layers[i].length);
 }
 
@@ -91,14 +101,33 @@ export function lamp(layers: readonly Float32Array[], density: number): number[]
  * Positions of the weights that stay in each layer, when layer i may keep `targets[i]` (for scopes other than 'layer': when all may keep their sum), rounded,
  * at least 1. Fewer where there are fewer.
  */
-export function keptOf(name: string, weights: readonly Float32Array[], targets: readonly number[], scope: Scope): Uint32Array[] {
+export function keptOf(method: string, layers: readonly Named[], targets: readonly number[], scope: Scope): Uint32Array[] {
+  for (const { name, weights } of layers) {
+    const at = weights.findIndex(Number.isNaN);
+    if (at >= 0) throw new OptionError(`${method} weights of ${name}`, 'numbers (has the training diverged?)', `NaN at index ${at}`);
+  }
   const count = (target: number, most: number) => Math.min(most, Math.max(1, Math.round(target)));
-  const total = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
-  return numbers(`${name} weights`, () => {
-    if (scope === 'layer') return weights.map((own, i) => globallyLargest([own], count(targets[i], own.length))[0]);
-    const most = total(weights.map((own) => own.length));
-    return globallyLargest(scope === 'lamp' ? weights.map(lampScores) : weights, count(total(targets), most));
-  });
+  const total = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
+  const all = layers.map(({ weights }) => weights);
+  if (scope === 'layer') return all.map((own, i) => globallyLargest([own], count(targets[i], own.length))[0]);
+  const most = total(all.map((own) => own.length));
+  return globallyLargest(scope === 'lamp' ? all.map(lampScores) : all, count(total(targets), most));
+}
+
+/** A layer's weights, by its name. */
+export interface Named {
+  name: string;
+  weights: Float32Array;
+}
+
+/** The edits that leave each layer the entries at positions `kept`. */
+export function pruneTo(layers: readonly SparseLayer[], kept: readonly Uint32Array[]): Edit[] {
+  const fewer = layers.map((layer, i) => ({ layer, kept: kept[i] })).filter((each) => each.kept.length < each.layer.pattern.nnz);
+  return fewer.map(({ layer, kept }) => ({
+    layer,
+    next: replace(layer.pattern, others(kept, layer.pattern.nnz), new Uint32Array(0)),
+    values: (source) => carried(layer.values.dataSync() as Float32Array, source),
+  }));
 }
 
 /** All positions but the `kept`, both ascending. */

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { Callback, type LayersModel } from '@tensorflow/tfjs-layers';
 import { OptionError } from '../errors.js';
 import { type Carry, carrierOf } from './carry.js';
-import { edit, type Moved } from './edit.js';
+import { type Edit, editAll, type Moved } from './edit.js';
 import { Schedule, type ScheduleArgs } from './schedule.js';
 import { type SparseLayer, sparseLayers } from './sparse_layer.js';
 
@@ -41,13 +41,15 @@ const YIELD_MS = 16;
  */
 export abstract class Training extends Callback {
   abstract readonly name: string;
+  /** The name under which `resume` makes it again. */
+  protected abstract readonly savedAs: string | undefined;
   /** Everything needed to make the same method again; plain numbers, strings and booleans. */
   protected abstract options(): Record<string, unknown>;
   /** Whether the method can train this layer; if not, why. */
   protected abstract refuses(layer: SparseLayer): string | undefined;
   /** Called when the layers are known, with the steps that the optimizer has done. Throws where options do not fit. */
   protected begin(_layers: readonly SparseLayer[], _step: number): void {}
-  /** What is due after step `step`. `carry` moves slots. */
+  /** What is due after step `step`. */
   protected abstract after(step: number, layers: readonly SparseLayer[]): Promise<void> | void;
   /** Called before each step, with its number. */
   protected before(_step: number, _layers: readonly SparseLayer[]): void {}
@@ -85,6 +87,11 @@ export abstract class Training extends Callback {
         );
       }
     }
+    for (const { name, pattern } of layers) {
+      const { rows, cols } = pattern;
+      if (rows * cols >= 2 ** 32)
+        throw new OptionError(`${this.name} attach`, 'layers of fewer than 2^32 positions', `${name}, ${rows}·${cols}`);
+    }
     this.begin(layers, optimizer.iterations);
     for (const layer of layers) {
       layer.owner = this;
@@ -93,7 +100,7 @@ export abstract class Training extends Callback {
     this.#layers = layers;
     this.#optimizer = optimizer;
     // For `resume`: what is needed to make this method again stays with the layers, also in a saved model.
-    const saved = JSON.stringify({ name: this.name, options: { ...this.options(), layers: this.#names, track: this.#track } });
+    const saved = JSON.stringify({ name: this.savedAs ?? null, options: { ...this.options(), layers: this.#names, track: this.#track } });
     for (const layer of layers) layer.method = saved;
     this.before(optimizer.iterations + 1, this.#active());
     return this;
@@ -154,20 +161,23 @@ export abstract class Training extends Callback {
   async step(): Promise<void> {
     const { iterations } = this.optimizer;
     const active = this.#active();
-    await this.after(iterations, active);
+    // One that was frozen since would record for ever.
+    for (const layer of this.#layers) if (!layer.trainable) layer.probe = undefined;
+    // Slots of tfjs's optimizers are asked for once a step, by the first edit.
     this.#carry = undefined;
+    await this.after(iterations, active);
     this.before(iterations + 1, active);
   }
 
-  /** Asks the optimizer for its slots, once for all edits of a step. To be awaited before `edit`. */
-  protected async prepare(): Promise<void> {
-    this.#carry = await carrierOf(this.optimizer);
+  /** Asks the optimizer for its slots, which may fail: to be awaited before anything that cannot be undone. */
+  protected async prepare(): Promise<Carry> {
+    this.#carry ??= await carrierOf(this.optimizer);
+    return this.#carry;
   }
 
-  /** Gives a layer another pattern. See {@link edit}. */
-  protected edit(layer: SparseLayer, next: SparseLayer['pattern'], values: (source: Int32Array) => Float32Array): void {
-    if (!this.#carry) throw new Error(`${this.name}: prepare() before edit()`);
-    const moved = edit(layer, next, values, this.#carry, this.#track);
+  /** Gives layers other patterns. See {@link editAll}. */
+  protected async edit(edits: readonly Edit[]): Promise<void> {
+    const moved = editAll(edits, await this.prepare(), this.#track);
     this.#moved.dropped += moved.dropped;
     this.#moved.grown += moved.grown;
     this.#moved.regrown += moved.regrown;
@@ -175,27 +185,37 @@ export abstract class Training extends Callback {
 
   /** What has happened since the last call, and where the layers stand. */
   report(): Report {
-    let [nnz, size, seen] = [0, 0, 0];
-    const layers: Record<string, number> = {};
-    for (const layer of this.#layers) {
-      const { pattern } = layer;
-      const positions = pattern.rows * pattern.cols;
-      nnz += pattern.forwardNnz;
-      size += positions;
-      if (this.#track) seen += ones(layer.explored());
-      layers[layer.name] = pattern.forwardNnz / positions;
-    }
-    const moved = this.#moved;
-    this.#moved = { dropped: 0, grown: 0, regrown: 0 };
-    return { ...moved, density: nnz / size, explored: this.#track ? seen / size : undefined, layers };
+    return summed([this.#counts()]);
   }
 
-  /** The schedule of a run that has done `step` steps. Without an `endStep` it ends after 75 % of the steps of `model.fit`, if these are known. */
-  protected scheduled(args: ScheduleArgs, step: number): Schedule {
+  #counts(): Counts {
+    const counts: Counts = { ...this.#moved, nnz: 0, size: 0, seen: this.#track ? 0 : undefined, layers: {} };
+    for (const layer of this.#layers) {
+      const { pattern } = layer;
+      const [nnz, size] = [pattern.forwardNnz, pattern.rows * pattern.cols];
+      counts.nnz += nnz;
+      counts.size += size;
+      if (counts.seen !== undefined) counts.seen += ones(layer.explored());
+      counts.layers[layer.name] = nnz / size;
+    }
+    this.#moved = { dropped: 0, grown: 0, regrown: 0 };
+    return counts;
+  }
+
+  /**
+   * The schedule of a run that has done `step` steps. By default it begins with the run, which is where `initialEpoch` epochs ago the optimizer was (one
+   * that has trained before begins anew, one that is resumed does not), and ends after 75 % of the steps of `model.fit`, if these are known.
+   */
+  protected scheduled({ beginStep, endStep, every }: ScheduleArgs, step: number): Schedule {
     const { epochs, initialEpoch, samples, steps, batchSize } = (this.params ?? {}) as Record<string, number | null | undefined>;
     const perEpoch = steps ?? (samples && batchSize ? Math.ceil(samples / batchSize) : undefined);
-    const total = this.#inFit && epochs && perEpoch ? step + (epochs - (initialEpoch ?? 0)) * perEpoch : undefined;
-    return new Schedule(this.name, { ...args, endStep: args.endStep ?? (total === undefined ? undefined : Math.floor(0.75 * total)) });
+    const known = this.#inFit && epochs && perEpoch;
+    const start = known ? Math.max(0, step - (initialEpoch ?? 0) * perEpoch) : 0;
+    return new Schedule(this.name, {
+      every,
+      beginStep: beginStep ?? (endStep === undefined ? start : undefined),
+      endStep: endStep ?? (known ? start + Math.floor(0.75 * epochs * perEpoch) : undefined),
+    });
   }
 
   override setModel(model: Parameters<Callback['setModel']>[0]): void {
@@ -203,12 +223,17 @@ export abstract class Training extends Callback {
     this.#inFit = true;
     // A fit that failed never told its callbacks that it ended.
     if (this.#optimizer) this.detach();
-    this.attach(model as LayersModel);
+    try {
+      this.attach(model as LayersModel);
+    } catch (error) {
+      this.#inFit = false;
+      throw error;
+    }
   }
 
   /** By now every method of this fit has taken its layers: a Top-KAST layer that nobody took would never explore. */
   override async onTrainBegin(): Promise<void> {
-    const orphan = sparseLayers(this.model).find((layer) => layer.backwardDensity !== undefined && !layer.owner);
+    const orphan = sparseLayers(this.model).find((layer) => layer.backwardDensity !== undefined && layer.trainable && !layer.owner);
     if (orphan) {
       this.detach();
       throw new OptionError(
@@ -228,17 +253,46 @@ export abstract class Training extends Callback {
     }
   }
 
-  /** Puts the report into the logs, and so into `history`: density, dropped, grown, regrown, explored, and `NAME_density` of each layer. */
-  override async onEpochEnd(_epoch: number, logs?: Record<string, unknown>): Promise<void> {
-    const { layers, explored, ...rest } = this.report();
+  /**
+   * Puts the report into the logs, and so into `history`: density, dropped, grown, regrown, explored, and `NAME_density` of each layer. Several methods of
+   * one fit add up.
+   */
+  override async onEpochEnd(_epoch: number, logs: Record<string, unknown> = {}): Promise<void> {
+    const all = [...(reports.get(logs) ?? []), this.#counts()];
+    reports.set(logs, all);
+    const { layers, explored, ...rest } = summed(all);
     const each = Object.entries(layers).map(([name, density]) => [`${name}_density`, density]);
-    Object.assign(logs ?? {}, rest, explored === undefined ? {} : { explored }, Object.fromEntries(each));
+    Object.assign(logs, rest, explored === undefined ? {} : { explored }, Object.fromEntries(each));
   }
 
   override async onTrainEnd(): Promise<void> {
     this.detach();
     this.#inFit = false;
   }
+}
+
+interface Counts extends Moved {
+  nnz: number;
+  size: number;
+  /** Positions that have ever had a weight, where that is tracked. */
+  seen: number | undefined;
+  layers: Record<string, number>;
+}
+
+/** What the methods of a fit have put into the logs of an epoch. */
+const reports = new WeakMap<object, Counts[]>();
+
+function summed(all: readonly Counts[]): Report {
+  const total = (of: (counts: Counts) => number) => all.reduce((sum, counts) => sum + of(counts), 0);
+  const size = total((counts) => counts.size);
+  return {
+    dropped: total((counts) => counts.dropped),
+    grown: total((counts) => counts.grown),
+    regrown: total((counts) => counts.regrown),
+    density: total((counts) => counts.nnz) / size,
+    explored: all.some((counts) => counts.seen === undefined) ? undefined : total((counts) => counts.seen ?? 0) / size,
+    layers: Object.assign({}, ...all.map((counts) => counts.layers)),
+  };
 }
 
 /** How many bits are set. */

@@ -126,9 +126,12 @@ export function lowestOfEachSign(weights: Float32Array, fraction: number): Uint3
   return rust.lowestOfEachSign(at, weights.length, fraction);
 }
 
-/** The pattern without its entries at `dropped` and with those at the flat indices `grown`, both ascending. Throws where growth is not possible. */
-export function replace(pattern: CsrPattern, dropped: Uint32Array, grown: Uint32Array): CsrPattern {
-  return fromWasm(inWasm(pattern).replace(dropped, grown), pattern.cols);
+/**
+ * The pattern without its entries at `dropped` and with those at the flat indices `grown`, both ascending. With `regrow`, these may be places just
+ * dropped. Throws where growth is not possible.
+ */
+export function replace(pattern: CsrPattern, dropped: Uint32Array, grown: Uint32Array, regrow = false): CsrPattern {
+  return fromWasm(inWasm(pattern).replace(dropped, grown, regrow), pattern.cols);
 }
 
 /** `k` random flat indices outside the pattern, ascending, the same for the same `key`; all there are, if fewer. */

@@ -116,7 +116,7 @@ pub fn lowest_of_each_sign(weights: &[f32], fraction: f64) -> Result<Vec<u32>, N
     }
     let mut lowest = Vec::new();
     for keys in &mut signs {
-        let k = (fraction * keys.len() as f64).ceil() as usize;
+        let k = ((fraction * keys.len() as f64).ceil() as usize).min(keys.len());
         if k > 0 {
             keys.select_nth_unstable(k - 1);
             lowest.extend(keys[..k].iter().map(|&key| !(key as u32)));
@@ -131,15 +131,18 @@ pub fn lowest_of_each_sign(weights: &[f32], fraction: f64) -> Result<Vec<u32>, N
 pub enum EditError {
     /// An index of `grown` is not below rows·cols, or not above the one before it.
     Order { index: u32 },
-    /// A grown position is stored and was not dropped.
+    /// A grown position is stored, and was not dropped or may not be grown again at once.
     Taken { index: u32 },
+    /// A position to drop is not one of the pattern, or not above the one before it.
+    Dropped { position: u32 },
 }
 
 impl std::fmt::Display for EditError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Order { index } => write!(f, "expected ascending positions inside the layer, each once, received {index}"),
-            Self::Taken { index } => write!(f, "expected free positions, received {index}, which is stored and was not dropped"),
+            Self::Taken { index } => write!(f, "expected free positions, received {index}, which has a weight"),
+            Self::Dropped { position } => write!(f, "expected ascending positions of entries to drop, received {position}"),
         }
     }
 }
@@ -147,8 +150,8 @@ impl std::fmt::Display for EditError {
 impl std::error::Error for EditError {}
 
 /// The pattern without the entries at positions `dropped` (ascending) and with those at the flat indices `grown` (ascending), which may be places just
-/// dropped. Everything in A. O(nnz).
-pub fn replace(pattern: &CsrPattern, dropped: &[u32], grown: &[u32]) -> Result<CsrPattern, EditError> {
+/// dropped if `regrow`. Everything in A. O(nnz).
+pub fn replace(pattern: &CsrPattern, dropped: &[u32], grown: &[u32], regrow: bool) -> Result<CsrPattern, EditError> {
     let (rows, cols) = (pattern.rows(), pattern.cols());
     let mut last = None;
     for &index in grown {
@@ -167,15 +170,16 @@ pub fn replace(pattern: &CsrPattern, dropped: &[u32], grown: &[u32]) -> Result<C
         let (start, split, end) = pattern.by_row.line(row);
         assert_eq!(split, end, "only patterns without B∖A are edited by parts");
         for i in start..end {
-            if dropped.next_if_eq(&(i as u32)).is_some() {
-                continue;
-            }
             let flat = (first + pattern.by_row.indices().get(i)) as u32;
             while let Some(index) = grown.next_if(|&g| g < flat) {
                 col_indices.push(index - first as u32);
             }
-            if grown.peek() == Some(&flat) {
+            let gone = dropped.next_if_eq(&(i as u32)).is_some();
+            if grown.peek() == Some(&flat) && !(gone && regrow) {
                 return Err(EditError::Taken { index: flat });
+            }
+            if gone {
+                continue;
             }
             col_indices.push(flat - first as u32);
         }
@@ -183,6 +187,10 @@ pub fn replace(pattern: &CsrPattern, dropped: &[u32], grown: &[u32]) -> Result<C
             col_indices.push(index - first as u32);
         }
         row_offsets.push(col_indices.len() as u32);
+    }
+    // What is left was never met.
+    if let Some(position) = dropped.next() {
+        return Err(EditError::Dropped { position });
     }
     let row_splits = row_offsets[1..].to_vec();
     Ok(CsrPattern::new(cols, row_offsets, row_splits, col_indices).expect("merged in order"))

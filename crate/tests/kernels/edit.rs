@@ -104,7 +104,7 @@ fn a_replaced_pattern_is_the_old_one_less_the_dropped_and_with_the_grown() {
             let kept = |i: usize| l.flat.binary_search(&i).is_ok_and(|at| !dropped.contains(&(at as u32)));
             // Among free positions and those just dropped.
             let grown: Vec<u32> = (0..rows * cols).filter(|&i| !kept(i) && random.below(4) == 0).map(|i| i as u32).collect();
-            let next = edit::replace(&l.pattern, &dropped, &grown).expect("free positions");
+            let next = edit::replace(&l.pattern, &dropped, &grown, true).expect("free positions");
             let expected: Vec<usize> = (0..rows * cols).filter(|&i| kept(i) || grown.contains(&(i as u32))).collect();
             assert_eq!(places(&next), expected);
         }
@@ -114,12 +114,15 @@ fn a_replaced_pattern_is_the_old_one_less_the_dropped_and_with_the_grown() {
 #[test]
 fn growth_where_it_cannot_be_is_refused() {
     let pattern = CsrPattern::new(3, vec![0, 2], vec![2], vec![0, 2]).unwrap();
-    let refused = |dropped: &[u32], grown: &[u32]| edit::replace(&pattern, dropped, grown).expect_err("refused");
+    let refused = |dropped: &[u32], grown: &[u32]| edit::replace(&pattern, dropped, grown, true).expect_err("refused");
     assert_eq!(refused(&[], &[2]), edit::EditError::Taken { index: 2 });
     assert_eq!(refused(&[0], &[0, 2]), edit::EditError::Taken { index: 2 });
     assert_eq!(refused(&[], &[1, 1]), edit::EditError::Order { index: 1 });
     assert_eq!(refused(&[], &[3]), edit::EditError::Order { index: 3 });
-    assert!(edit::replace(&pattern, &[1], &[2]).is_ok(), "just dropped");
+    assert_eq!(refused(&[2], &[]), edit::EditError::Dropped { position: 2 });
+    assert_eq!(refused(&[1, 0], &[]), edit::EditError::Dropped { position: 0 });
+    assert!(edit::replace(&pattern, &[1], &[2], true).is_ok(), "just dropped");
+    assert_eq!(edit::replace(&pattern, &[1], &[2], false).expect_err("may not return"), edit::EditError::Taken { index: 2 });
 }
 
 #[test]
