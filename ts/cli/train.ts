@@ -20,7 +20,8 @@ const YIELD_MS = 50;
 
 /** Trains, saves, prints the table. Resolves to false when it was interrupted. */
 export async function train(options: TrainOptions, given: ReadonlySet<string>): Promise<boolean> {
-  checkTogether(options);
+  options.backwardDensity ??= Math.min(1, 2 * options.density);
+  checkTogether(options, given);
   const resumed = options.resume === undefined ? undefined : await resume(options, given);
   await useBackend(resumed?.state.options.backend ?? options.backend);
   const state: RunState = resumed?.state ?? { options, epoch: 0, batch: 0, lossSum: 0, milliseconds: 0, history: [] };
