@@ -41,9 +41,16 @@ class Thinned extends tfl.layers.Layer {
     const x = Array.isArray(inputs) ? inputs[0] : inputs;
     if (!training) return tf.mul(x, 1 - this.rate);
     return tf.tidy(() => {
-      const mask = new Float32Array(x.size);
-      const limit = this.rate * 2 ** 32;
-      for (let i = 0; i < mask.length; i++) mask[i] = this.random.bits() < limit ? 0 : 1;
+      // tfjs copies it.
+      if (this.mask?.length !== x.size) this.mask = new Float32Array(x.size);
+      const { mask } = this;
+      const limit = Math.round(this.rate * 2 ** 16);
+      // Each draw serves two units.
+      for (let i = 0; i < mask.length; i += 2) {
+        const bits = this.random.bits();
+        mask[i] = (bits & 0xffff) < limit ? 0 : 1;
+        mask[i + 1] = bits >>> 16 < limit ? 0 : 1;
+      }
       return tf.mul(x, tf.tensor(mask, x.shape));
     });
   }

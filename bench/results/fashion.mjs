@@ -32,6 +32,6 @@ export async function fashion(folder = fetched()) {
   });
   const labels = Uint8Array.from(rows.flatMap((own, label) => own.map(() => label)));
   const images = new Uint8Array(labels.length * SIZE);
-  rows.flat().forEach((row, i) => images.set(row, i * SIZE));
+  for (const [i, row] of rows.flat().entries()) images.set(row, i * SIZE);
   return { images, labels, count: labels.length };
 }

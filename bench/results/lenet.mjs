@@ -24,10 +24,10 @@ import {
 } from './support.mjs';
 
 const BATCH = 100;
-const EPOCHS = 8;
+const EPOCHS = 6;
 const densities = [0.1, 0.05, 0.02, 0.01];
 /** Chosen by `--tune` among `rates`, with static patterns, on images that are neither trained on nor tested with. */
-const rate = { 1: 0.1, 2: 0.1 };
+const rate = { 1: 0.2, 2: 0.2 };
 const rates = [0.02, 0.05, 0.1, 0.2];
 const shapes = [
   [784, 300],
@@ -101,7 +101,7 @@ async function tune(work) {
   await sweep('lenet-tune', tuning, ({ learningRate, ...setting }) => one(setting, data, learningRate), work);
 }
 
-// Accuracy in %. [1] summary of Dettmers and Zettlemoyer's repository, MNIST, fully connected; [2] their LeNet-300-100 table of errors.
+// Accuracy in %.
 const published = [
   ['SET [1]', '98.39', '98.14', '97.74', '95.80'],
   ['DSR [1]', '98.44', '98.32', '98.14', '97.54'],
@@ -114,10 +114,12 @@ const published = [
 function report(runs, tuned) {
   const cell = (method, density, alpha) => {
     const found = runs.filter(({ setting: s }) => s.method === method && s.density === density && s.alpha === alpha);
-    const all = found.map(({ result }) => result.accuracy);
-    return all.length === 0
-      ? ''
-      : `${percent(mean(all))} (${percent(Math.min(...all))}–${percent(Math.max(...all))})${all.length < 3 ? `, ${all.length} seed${all.length > 1 ? 's' : ''}` : ''}`;
+    // A network that says the same of every image has diverged; its 10 % would hide what the others do.
+    const all = found.map(({ result }) => result.accuracy).filter((share) => share > 0.2);
+    const diverged = found.length - all.length;
+    const notes = [...(found.length === 3 ? [] : [`${found.length} of 3 seeds`]), ...(diverged > 0 ? [`${diverged} diverged`] : [])];
+    const numbers = all.length > 0 ? [`${percent(mean(all))} (${percent(Math.min(...all))}–${percent(Math.max(...all))})`] : [];
+    return [...numbers, ...(found.length > 0 ? notes : [])].join(', ');
   };
   const head = ['', ...densities.map((d) => `${percent(1 - d, 0)} % sparse`)];
   const ours = (alpha) => Object.keys(methods).map((method) => [method, ...densities.map((density) => cell(method, density, alpha))]);
@@ -125,7 +127,7 @@ function report(runs, tuned) {
     provenance(runs),
     `Test accuracy in %, mean over seeds (least to most).\n\nα = 1:\n\n${markdown(head, ours(1))}\n\nDense twin, α = 1: ${cell('dense', 1, 1)}.`,
     `α = 2:\n\n${markdown(head, ours(2))}`,
-    `Published, 100 to 200 epochs:\n\n${markdown(head, published)}`,
+    `Published, after 100 to 200 epochs: [1] MNIST, fully connected, [2] LeNet-300-100, its errors taken from 100; both from the results in [Dettmers's repository](https://github.com/TimDettmers/sparse_learning).\n\n${markdown(head, published)}`,
   ];
   const column = (alpha) => rates.map((r) => tuned.find(({ setting: s }) => s.alpha === alpha && s.learningRate === r)?.result.accuracy);
   const rows = [1, 2].map((alpha) => [`α = ${alpha}`, ...column(alpha).map((value) => (value === undefined ? '' : percent(value)))]);
@@ -144,7 +146,7 @@ export async function run({ short, work }) {
     const small = { train: firstOf(data.train, 3000), test: firstOf(data.test, 1000) };
     for (const method of Object.keys(methods)) {
       for (const alpha of [1, 2]) {
-        const { accuracy } = await one({ density: 0.05, alpha, method, seed: 1, epochs: 3 }, small);
+        const { accuracy } = await one({ density: 0.05, alpha, method, seed: 1, epochs: 6 }, small);
         console.log(`${method}, alpha ${alpha}: ${percent(accuracy)} %`);
         check(accuracy > 0.6, `${method}, alpha ${alpha}: accuracy ${accuracy}`);
       }
