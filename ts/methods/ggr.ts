@@ -6,7 +6,8 @@
 
 import { checkCount, checkNumber, OptionError } from '../errors.js';
 import type { Candidates } from '../ops/probe.js';
-import { DropGrow, type Rule } from '../topology/drop_grow.js';
+import type { Rule } from '../topology/choose.js';
+import { DropGrow } from '../topology/drop_grow.js';
 import type { LayerView } from '../topology/layer_view.js';
 import { bestOfAll, globallyLargest, others, pick } from '../topology/select.js';
 import { type GradientGrowthArgs, mixed } from './rigl.js';

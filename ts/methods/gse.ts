@@ -3,7 +3,8 @@
 import { checkNumber, OptionError } from '../errors.js';
 import type { Samples } from '../ops/probe.js';
 import type { Random } from '../pattern/random.js';
-import { DropGrow, type DropGrowArgs, eachLayer, withDefaults } from '../topology/drop_grow.js';
+import { eachLayer } from '../topology/choose.js';
+import { DropGrow, type DropGrowArgs, withDefaults } from '../topology/drop_grow.js';
 import { best, type LayerView } from '../topology/layer_view.js';
 
 export interface GseArgs extends DropGrowArgs {

@@ -1,7 +1,8 @@
 // RigL: growth where the gradient is steepest (Evci et al. 2020, https://arxiv.org/abs/1911.11134).
 
 import { checkNumber } from '../errors.js';
-import { DropGrow, type DropGrowArgs, eachLayer, withDefaults } from '../topology/drop_grow.js';
+import { eachLayer } from '../topology/choose.js';
+import { DropGrow, type DropGrowArgs, withDefaults } from '../topology/drop_grow.js';
 import { best, type LayerView, union } from '../topology/layer_view.js';
 
 export interface GradientGrowthArgs extends DropGrowArgs {

@@ -2,7 +2,8 @@
 
 import { OptionError } from '../errors.js';
 import { lowestOfEachSign } from '../ops/whole_layer.js';
-import { DropGrow, type DropGrowArgs, eachLayer, type Rule, withDefaults } from '../topology/drop_grow.js';
+import { eachLayer, type Rule } from '../topology/choose.js';
+import { DropGrow, type DropGrowArgs, withDefaults } from '../topology/drop_grow.js';
 import { constant } from '../topology/schedule.js';
 
 export interface SetArgs extends DropGrowArgs {

@@ -1,7 +1,8 @@
 // Sparse networks from scratch (Dettmers and Zettlemoyer 2019, https://arxiv.org/abs/1907.04840), without its dense momentum.
 
 import { checkNumber } from '../errors.js';
-import { DropGrow, type Rule, withDefaults } from '../topology/drop_grow.js';
+import type { Rule } from '../topology/choose.js';
+import { DropGrow, withDefaults } from '../topology/drop_grow.js';
 import { type GradientGrowthArgs, mixed } from './rigl.js';
 
 /**
