@@ -123,26 +123,57 @@ fn list(operands: &Operands, pattern: &CsrPattern, k: usize, mut threshold: f32)
     let room = 2 * k.max(512);
     let mut best: Vec<u64> = Vec::new();
     let mut nan = None;
+    let mut stored = Stored::new(pattern);
     operands.stream(0..operands.cols.div_ceil(FEATURES), |row0, col0, tile| {
-        let splat = F32x4::splat(threshold);
-        if tile.iter().flatten().all(|lanes| lanes.abs().not_below(splat) == 0) {
-            return;
+        for (row, halves) in (row0..operands.rows).zip(tile) {
+            for (col0, lanes) in (col0..).step_by(4).zip(halves) {
+                // Few reach the threshold: visit their bits alone.
+                let mut reached = lanes.abs().not_below(F32x4::splat(threshold));
+                while reached != 0 {
+                    let lane = reached.trailing_zeros() as usize;
+                    reached &= reached - 1;
+                    let (col, gradient) = (col0 + lane, lanes.to_array()[lane]);
+                    if col >= operands.cols || stored.has(row, col) {
+                        continue;
+                    }
+                    if gradient.is_nan() {
+                        nan.get_or_insert(NotANumber { row, col });
+                        continue;
+                    }
+                    best.push(key((row * operands.cols + col) as u32, gradient));
+                    if best.len() == room {
+                        threshold = keep(&mut best, k);
+                    }
+                }
+            }
         }
-        operands.for_each(row0, col0, tile, |row, col, gradient| {
-            if gradient.abs() < threshold || pattern.contains(row, col) {
-                return;
-            }
-            if gradient.is_nan() {
-                nan.get_or_insert(NotANumber { row, col });
-                return;
-            }
-            best.push(key((row * operands.cols + col) as u32, gradient));
-            if best.len() == room {
-                threshold = keep(&mut best, k);
-            }
-        });
     });
     nan.map_or(Ok(best), Err)
+}
+
+/// Says whether a position is stored, for columns that rise in each row, as strips come: how far each row has been passed in A and in B∖A.
+struct Stored<'a> {
+    pattern: &'a CsrPattern,
+    next: Vec<[u32; 2]>,
+}
+
+impl<'a> Stored<'a> {
+    fn new(pattern: &'a CsrPattern) -> Self {
+        let next = (0..pattern.rows()).map(|row| pattern.by_row.line(row)).map(|(a, rest, _)| [a as u32, rest as u32]).collect();
+        Self { pattern, next }
+    }
+
+    #[inline(always)]
+    fn has(&mut self, row: usize, col: usize) -> bool {
+        let (_, split, end) = self.pattern.by_row.line(row);
+        let indices = self.pattern.by_row.indices();
+        self.next[row].iter_mut().zip([split, end]).any(|(next, end)| {
+            while (*next as usize) < end && indices.get(*next as usize) < col {
+                *next += 1;
+            }
+            (*next as usize) < end && indices.get(*next as usize) == col
+        })
+    }
 }
 
 /// Sum, maximum, L2 norm and count above `threshold` (≥ 0) of |dYᵀ·X| outside `pattern`. A NaN makes sum and norm NaN.
@@ -150,16 +181,11 @@ pub fn reduce(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, thresho
     let operands = Operands::new(x, dy, batch, pattern.rows(), pattern.cols());
     let mut squares = 0.0f64;
     let mut total = Reduction::default();
-    // How far each row has been passed in A and in B∖A. Strips come with rising columns, so the next stored entry of a row is always here.
-    let mut next: Vec<[usize; 2]> = (0..pattern.rows()).map(|row| pattern.by_row.line(row)).map(|(a, rest, _)| [a, rest]).collect();
+    let mut stored = Stored::new(pattern);
     operands.stream(0..operands.cols.div_ceil(FEATURES), |row0, col0, tile| {
         operands.for_each(row0, col0, tile, |row, col, gradient| {
-            let (_, split, end) = pattern.by_row.line(row);
-            for (next, end) in next[row].iter_mut().zip([split, end]) {
-                if *next < end && pattern.by_row.indices().get(*next) == col {
-                    *next += 1;
-                    return;
-                }
+            if stored.has(row, col) {
+                return;
             }
             let g = f64::from(gradient.abs());
             total.sum += g;
