@@ -1,4 +1,4 @@
-// The numbers of algorithms.md §9.2 and §9.5 to §9.9, all computed by hand. §9.1 is in top_kast.test.ts.
+// Numbers that were all computed by hand. Those of Top-KAST are in top_kast.test.ts.
 
 import { describe, expect, test } from 'vitest';
 import { dense, powerDense } from '../../ts/layers/index.js';
@@ -40,7 +40,7 @@ async function edited(method: Training, starts: Start[], gradients: number[][]) 
   return { layers: result, report };
 }
 
-// --- §9.2 ----------------------------------------------------------------------------------------
+// --- Powerpropagation ----------------------------------------------------------------------------
 
 const PHI = [0.5, -0.2, 1.5, 0];
 const D_THETA = [0.3, 0.3, -0.3, 0.3];
@@ -137,7 +137,7 @@ onEachBackend('Powerpropagation', () => {
   });
 });
 
-// --- §9.5 ----------------------------------------------------------------------------------------
+// --- RigL ----------------------------------------------------------------------------------------
 
 onEachBackend('RigL masks', () => {
   const W = [0, 1, 0, -1.5, 0, 8, -2, 0];
@@ -241,7 +241,7 @@ onEachBackend('RigL masks', () => {
   });
 });
 
-// --- §9.6 ----------------------------------------------------------------------------------------
+// --- GGR -----------------------------------------------------------------------------------------
 
 onEachBackend('GGR', () => {
   const starts: Start[] = [
@@ -332,7 +332,7 @@ onEachBackend('GGR', () => {
   });
 });
 
-// --- §9.7 ----------------------------------------------------------------------------------------
+// --- LAMP, SET, GSE, DPF, GaP --------------------------------------------------------------------
 
 describe('LAMP', () => {
   const layers = [Float32Array.of(1, -2, 3, 0.5), Float32Array.of(0.1, -0.2, 0.05)];
@@ -520,7 +520,7 @@ onEachBackend('GaP', () => {
   });
 });
 
-// --- §9.8 ----------------------------------------------------------------------------------------
+// --- optimizers and fresh slots ------------------------------------------------------------------
 
 onEachBackend('the first step of a weight grown at step 1000', () => {
   test.each([
@@ -548,7 +548,7 @@ onEachBackend('the first step of a weight grown at step 1000', () => {
   });
 });
 
-// --- §9.9 ----------------------------------------------------------------------------------------
+// --- what has been explored ----------------------------------------------------------------------
 
 describe('ITOP', () => {
   test.each([
@@ -587,7 +587,7 @@ describe('ITOP', () => {
 });
 
 describe('what each method was published with', () => {
-  // algorithms.md §4: RigL .3 along a cosine, every 100; SET .3 without decay; GSE .2, every 1000; SNFS .5.
+  // As published: RigL .3 along a cosine, every 100; SET .3 without decay; GSE .2, every 1000; SNFS .5.
   test.each<[string, () => DropGrow, number, string, boolean]>([
     ['rigl', () => rigl(), 0.3, 'cosine', true],
     ['set', () => set(), 0.3, 'constant', false],

@@ -112,7 +112,7 @@ onEachBackend('prune', () => {
   });
 
   test("scope 'lamp' keeps the golden weights", async () => {
-    // algorithms.md §9.7: 4 of 7, where ⌊4/7·4⌋ + ⌊4/7·3⌋ is 3.
+    // 4 of 7, where ⌊4/7·4⌋ + ⌊4/7·3⌋ is 3.
     const golden = [{ w: [1, -2, 3, 0.5] }, { w: [0.1, -0.2, 0.05] }];
     const three = await pruned({ density: 4 / 7, scope: 'lamp' }, golden);
     expect(three.map(({ kept }) => kept)).toEqual([[1, 2], [1]]);

@@ -38,7 +38,7 @@ function sets(layer: SparseDense): { a: number[]; b: number[] } {
   return { a: a.sort((x, y) => x - y), b: b.sort((x, y) => x - y) };
 }
 
-// algorithms.md §9.1: every number below was computed by hand.
+// Every number below was computed by hand.
 const THETA = [0.9, -0.1, 0.4, -0.8, 0.05, 0.3, -0.2, 0.02];
 
 async function goldenStep(args: TopKastArgs) {

@@ -17,7 +17,7 @@ const schedule = (args: ScheduleArgs) => new Schedule('rigl', args);
 const thousand = schedule({ endStep: 1000, every: 1 });
 
 describe('anneals', () => {
-  // algorithms.md §9.4, RigL's fraction 0.3 over 1000 steps.
+  // RigL's fraction 0.3 over 1000 steps.
   test.each([
     [0, 0.3],
     [100, 0.2926584774],
