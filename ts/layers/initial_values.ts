@@ -121,11 +121,6 @@ export function wholeLayer(initializer: Initializer, rows: number, cols: number)
   return values;
 }
 
-/** The φ that stand for weights under Powerpropagation: the function of a layer at the start does not depend on alpha. */
-export function phiOf(weights: Float32Array, alpha: number): Float32Array {
-  return alpha === 1 ? weights : weights.map((w) => Math.sign(w) * Math.abs(w) ** (1 / alpha));
-}
-
 function drawn(initializer: Initializer, shape: number[]): Float32Array {
   const tensor = initializer.apply(shape, 'float32');
   const values = tensor.dataSync().slice() as Float32Array;

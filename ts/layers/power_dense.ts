@@ -3,8 +3,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { layers } from '@tensorflow/tfjs-layers';
 import { checkNumber } from '../errors.js';
-import { alphas, powerprop } from '../ops/powerprop.js';
-import { phiOf, ready } from './initial_values.js';
+import { alphas, phiOf, powerprop } from '../ops/powerprop.js';
+import { ready } from './initial_values.js';
 
 export type PowerDenseArgs = Parameters<typeof layers.dense>[0] & {
   /** Powerpropagation's exponent, at least 1. */

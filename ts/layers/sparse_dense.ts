@@ -3,14 +3,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type constraints, type initializers, type LayerVariable, layers, type regularizers, type Shape } from '@tensorflow/tfjs-layers';
 import { checkCount, checkNumber, OptionError, PatternError, ShapeError } from '../errors.js';
-import { alphas, powerprop } from '../ops/powerprop.js';
+import { alphas, phiOf, powerprop } from '../ops/powerprop.js';
 import type { Probe } from '../ops/probe.js';
 import { type Decay, releasePattern, sparseDense } from '../ops/sparse_dense.js';
 import { assign } from '../ops/variable.js';
 import { SeededVector } from '../ops/whole_layer.js';
 import { CsrPattern, countFor } from '../pattern/csr.js';
 import { randomPattern } from '../pattern/random.js';
-import { freshValues, type Initializer, phiOf, ready, seeded, spreadOf, valuesFor, wholeLayer } from './initial_values.js';
+import { freshValues, type Initializer, ready, seeded, spreadOf, valuesFor, wholeLayer } from './initial_values.js';
 import { HashedVector, type ParameterVector, type Sets, StoredVector } from './parameter_vector.js';
 import { StoredVariable } from './stored_variable.js';
 

@@ -1,7 +1,8 @@
 // DPF: dynamic model pruning with feedback (Lin et al. 2020, https://arxiv.org/abs/2006.07253).
 
 import { checkNumber, OptionError } from '../errors.js';
-import { type Anneal, annealName, between, checkSchedule, cubic, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
+import { thetaOf } from '../ops/powerprop.js';
+import { type Anneal, annealName, between, checkSchedule, cubic, type ScheduleArgs } from '../topology/schedule.js';
 import { keptOf } from '../topology/select.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
 import { Training, type TrainingArgs } from '../topology/training.js';
@@ -24,21 +25,20 @@ export class Dpf extends Training {
   protected readonly savedAs = 'dpf';
   readonly density: number;
   readonly anneal: Anneal;
-  readonly #args: ScheduleArgs;
-  #schedule: Schedule | undefined;
+  readonly #scheduleArgs: ScheduleArgs;
 
   constructor(args: DpfArgs) {
     super(args);
     this.density = checkNumber('dpf density', args.density, 0, 1, true);
     this.anneal = args.anneal ?? cubic;
     const { beginStep = 0, endStep, every = 16 } = args;
-    this.#args = { beginStep, endStep, every };
-    checkSchedule('dpf', this.#args, this.anneal);
+    this.#scheduleArgs = { beginStep, endStep, every };
+    checkSchedule('dpf', this.#scheduleArgs, this.anneal);
   }
 
   protected options(): Record<string, unknown> {
     const { density, anneal } = this;
-    return { density, anneal: annealName(anneal), ...(this.#schedule as Schedule).toJSON() };
+    return { density, anneal: annealName(anneal), ...this.schedule.toJSON() };
   }
 
   protected refuses(layer: SparseLayer): string | undefined {
@@ -46,24 +46,24 @@ export class Dpf extends Training {
   }
 
   protected override begin(layers: readonly SparseLayer[], step: number): void {
-    this.#schedule = this.scheduled(this.#args, step);
-    if (this.#schedule.endStep === Infinity) throw new OptionError('dpf endStep', 'the step at which the density is reached', Infinity);
+    this.schedules(this.#scheduleArgs, step);
+    if (this.schedule.endStep === Infinity) throw new OptionError('dpf endStep', 'the step at which the density is reached', Infinity);
     const sparser = layers.find((layer) => layer.density < this.density);
     if (sparser) throw new OptionError(`dpf density for ${sparser.name}`, `at most its own, ${sparser.density}`, this.density);
   }
 
   protected async after(step: number, layers: readonly SparseLayer[]): Promise<void> {
-    const { beginStep, every } = this.#schedule as Schedule;
+    const { beginStep, every } = this.schedule;
     // The density stops falling at endStep; weights go on changing places.
     if (step < Math.max(1, beginStep) || (step - beginStep) % every !== 0) return;
-    const u = (this.#schedule as Schedule).progress(step);
+    const u = this.schedule.progress(step);
     const target = layers.reduce(
       (sum, { density, pattern }) => sum + between('dpf', density, this.density, this.anneal, u) * pattern.nnz,
       0,
     );
     const weights = layers.map((layer) => ({
       name: layer.name,
-      weights: layer.theta().map((phi) => Math.sign(phi) * Math.abs(phi) ** layer.alpha),
+      weights: thetaOf(layer.theta(), layer.alpha),
     }));
     const kept = keptOf(this.name, weights, [target], 'global');
     await this.prepare();

@@ -3,9 +3,9 @@
 import { checkCount, OptionError } from '../errors.js';
 import { replace } from '../ops/whole_layer.js';
 import { mixedSeed } from '../pattern/random.js';
-import { carried, type Edit, freshValues } from '../topology/edit.js';
+import { type Edit, withDraws, withZeros } from '../topology/edit.js';
 import { LayerView } from '../topology/layer_view.js';
-import { checkSchedule, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
+import { checkSchedule, type ScheduleArgs } from '../topology/schedule.js';
 import { keptOf, pruneTo } from '../topology/select.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
 import { Training, type TrainingArgs } from '../topology/training.js';
@@ -28,8 +28,7 @@ export class Gap extends Training {
   protected readonly savedAs = 'gap';
   readonly partitions: number | undefined;
   readonly seed: number;
-  readonly #args: ScheduleArgs;
-  #schedule: Schedule | undefined;
+  readonly #scheduleArgs: ScheduleArgs;
 
   constructor(args: GapArgs) {
     super(args);
@@ -37,12 +36,12 @@ export class Gap extends Training {
     this.seed = checkCount('gap seed', args.seed ?? 0, 0);
     const { beginStep = 1, endStep, every } = args;
     // Without a default: the authors count in epochs.
-    this.#args = { beginStep, endStep, every: checkCount('gap every', every, 1) };
-    checkSchedule('gap', this.#args);
+    this.#scheduleArgs = { beginStep, endStep, every: checkCount('gap every', every, 1) };
+    checkSchedule('gap', this.#scheduleArgs);
   }
 
   protected options(): Record<string, unknown> {
-    return { partitions: this.partitions ?? null, seed: this.seed, ...(this.#schedule as Schedule).toJSON() };
+    return { partitions: this.partitions ?? null, seed: this.seed, ...this.schedule.toJSON() };
   }
 
   protected refuses(layer: SparseLayer): string | undefined {
@@ -50,14 +49,14 @@ export class Gap extends Training {
   }
 
   protected override begin(layers: readonly SparseLayer[], step: number): void {
-    this.#schedule = this.scheduled(this.#args, step);
+    this.schedules(this.#scheduleArgs, step);
     if ((this.partitions ?? 1) > layers.length) {
       throw new OptionError('gap partitions', `at most one for each of ${layers.length} layers`, this.partitions);
     }
   }
 
   protected async after(step: number, layers: readonly SparseLayer[]): Promise<void> {
-    const schedule = this.#schedule as Schedule;
+    const { schedule } = this;
     const last = step === schedule.endStep;
     if (!schedule.due(step) && !last) return;
     const parts = this.partitions ?? layers.length;
@@ -74,17 +73,10 @@ export class Gap extends Training {
     const view = new LayerView(layer, index, step, this.seed);
     if (view.free === 0) return [];
     const grown = view.randomFree(view.free);
-    const next = replace(layer.pattern, new Uint32Array(0), grown);
-    const values = (source: Int32Array): Float32Array => {
-      const values = carried(layer.values.dataSync() as Float32Array, source);
-      // A weight of 0 would never move under Powerpropagation.
-      if (layer.alpha > 1) {
-        const drawn = freshValues(layer, next, grown, mixedSeed(this.seed, step, index));
-        for (let i = 0, n = 0; i < values.length; i++) if (source[i] < 0) values[i] = drawn[n++];
-      }
-      return values;
-    };
-    return [{ layer, next, values }];
+    const key = mixedSeed(this.seed, step, index);
+    const next = () => replace(layer.pattern, new Uint32Array(0), grown);
+    // A weight of 0 would never move under Powerpropagation.
+    return [{ layer, next, values: (source, next) => (layer.alpha > 1 ? withDraws(layer, next, source, key) : withZeros(layer, source)) }];
   }
 }
 

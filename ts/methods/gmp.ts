@@ -2,7 +2,7 @@
 
 import { checkNumber, OptionError } from '../errors.js';
 import { LayerView } from '../topology/layer_view.js';
-import { type Anneal, annealName, between, checkSchedule, cubic, type Schedule, type ScheduleArgs } from '../topology/schedule.js';
+import { type Anneal, annealName, between, checkSchedule, cubic, type ScheduleArgs } from '../topology/schedule.js';
 import { checkScope, keptOf, pruneTo, type Scope } from '../topology/select.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
 import { Training, type TrainingArgs } from '../topology/training.js';
@@ -27,8 +27,7 @@ export class Gmp extends Training {
   readonly density: number;
   readonly scope: Scope;
   readonly anneal: Anneal;
-  readonly #args: ScheduleArgs;
-  #schedule: Schedule | undefined;
+  readonly #scheduleArgs: ScheduleArgs;
 
   constructor(args: GmpArgs) {
     super(args);
@@ -36,13 +35,13 @@ export class Gmp extends Training {
     this.scope = checkScope('gmp scope', args.scope ?? 'layer');
     this.anneal = args.anneal ?? cubic;
     const { beginStep = 0, endStep, every = 100 } = args;
-    this.#args = { beginStep, endStep, every };
-    checkSchedule('gmp', this.#args, this.anneal);
+    this.#scheduleArgs = { beginStep, endStep, every };
+    checkSchedule('gmp', this.#scheduleArgs, this.anneal);
   }
 
   protected options(): Record<string, unknown> {
     const { density, scope, anneal } = this;
-    return { density, scope, anneal: annealName(anneal), ...(this.#schedule as Schedule).toJSON() };
+    return { density, scope, anneal: annealName(anneal), ...this.schedule.toJSON() };
   }
 
   protected refuses(layer: SparseLayer): string | undefined {
@@ -50,16 +49,16 @@ export class Gmp extends Training {
   }
 
   protected override begin(layers: readonly SparseLayer[], step: number): void {
-    this.#schedule = this.scheduled(this.#args, step);
-    if (this.#schedule.endStep === Infinity) throw new OptionError('gmp endStep', 'the step at which the density is reached', Infinity);
+    this.schedules(this.#scheduleArgs, step);
+    if (this.schedule.endStep === Infinity) throw new OptionError('gmp endStep', 'the step at which the density is reached', Infinity);
     // Of a finished run that goes on, nothing is left to prune.
     const positions = (layer: SparseLayer) => layer.pattern.rows * layer.pattern.cols;
     const [nnz, target] = [
       layers.reduce((n, layer) => n + layer.pattern.nnz, 0),
       layers.reduce((n, layer) => n + this.density * positions(layer), 0),
     ];
-    if (step >= this.#schedule.endStep && nnz > target + layers.length) {
-      throw new OptionError('gmp endStep', `a step after ${step}, where the optimizer is`, this.#schedule.endStep);
+    if (step >= this.schedule.endStep && nnz > target + layers.length) {
+      throw new OptionError('gmp endStep', `a step after ${step}, where the optimizer is`, this.schedule.endStep);
     }
     const sparser = layers.find((layer) => layer.density < this.density);
     if (sparser) {
@@ -72,7 +71,7 @@ export class Gmp extends Training {
   }
 
   protected async after(step: number, layers: readonly SparseLayer[]): Promise<void> {
-    const schedule = this.#schedule as Schedule;
+    const { schedule } = this;
     // The last edit reaches the target, also where `every` does not divide the way.
     if (!schedule.due(step) && step !== schedule.endStep) return;
     const u = schedule.progress(step);

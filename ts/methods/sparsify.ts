@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type LayersModel, models } from '@tensorflow/tfjs-layers';
 import { OptionError } from '../errors.js';
+import { thetaOf } from '../ops/powerprop.js';
 import { CsrPattern } from '../pattern/csr.js';
 import { type SparseLayer, sparseLayers } from '../topology/sparse_layer.js';
 import { type PruneArgs, pruned } from './prune.js';
@@ -45,14 +46,13 @@ export async function sparsify(model: LayersModel, args: Omit<PruneArgs, 'optimi
     for (let row = 0; row < layer.units; row++)
       for (let col = 0; col < cols; col++) phi[row * cols + col] = stored[col * layer.units + row];
     const alpha = layer.alpha ?? 1;
-    const weights = alpha === 1 ? phi : phi.map((p) => Math.sign(p) * Math.abs(p) ** alpha);
     return {
       name: layer.name,
       rows: layer.units,
       cols,
       phi,
       alpha,
-      weights,
+      weights: thetaOf(phi, alpha),
       size: phi.length,
       bias: bias?.dataSync() as Float32Array | undefined,
     };

@@ -90,7 +90,7 @@ function root(factor: number, alpha: number): number {
 /** The edit to a layer's sets as its weights stand, `forwardNnz` of them in A. */
 export function refresh(method: string, layer: SparseLayer, forwardNnz: number): Edit {
   const { pattern, values } = numbers(`${method} ${layer.name} weights`, () => layer.largest(forwardNnz));
-  return { layer, next: pattern, values: () => values };
+  return { layer, next: () => pattern, values: () => values };
 }
 
 /** See {@link TopKast}. */

@@ -57,3 +57,13 @@ defineKernel<{ alpha: number }>('throughJacobian', ({ phi, next }, { alpha }) =>
   for (let i = 0; i < values.length; i++) values[i] += phi.values[i];
   return { shape: phi.shape, values, owned: true };
 });
+
+/** The weights θ that stored φ stand for, as plain numbers, for ranking. φ itself where alpha is 1. */
+export function thetaOf(phi: Float32Array, alpha: number): Float32Array {
+  return alpha === 1 ? phi : phi.map((p) => Math.sign(p) * Math.abs(p) ** alpha);
+}
+
+/** The φ that stand for weights: the function of a layer at the start does not depend on alpha. The weights themselves where alpha is 1. */
+export function phiOf(weights: Float32Array, alpha: number): Float32Array {
+  return alpha === 1 ? weights : weights.map((w) => Math.sign(w) * Math.abs(w) ** (1 / alpha));
+}

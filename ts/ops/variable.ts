@@ -16,3 +16,14 @@ export function assign(variable: tf.Variable, value: tf.Tensor): void {
   // tfjs's own call; its type asks for a backend where null means that of the data.
   engine.incRef(variable, null as unknown as tf.KernelBackend);
 }
+
+/** The variable that a saved slot belongs to: tfjs and we name slots VARIABLE/SLOT. */
+export function variableOf(slot: string): string {
+  return slot.slice(0, slot.lastIndexOf('/'));
+}
+
+/** Whether names mean the same variable. tfjs puts numbers at the end of names already taken, which differ from one process to another. */
+export function sameVariable(a: string, b: string): boolean {
+  const plain = (name: string) => name.replace(/_\d+$/, '');
+  return plain(a) === plain(b);
+}

@@ -3,6 +3,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { OptionError, ShapeError } from '../errors.js';
 import { alphas, thetaGradient, throughJacobian } from '../ops/powerprop.js';
+import { sameVariable, variableOf } from '../ops/variable.js';
+import { carried } from '../pattern/carried.js';
 import { carry } from '../wasm/kernels.js';
 import { WasmArray } from '../wasm/memory.js';
 
@@ -118,16 +120,10 @@ export abstract class SlotOptimizer extends tf.Optimizer {
     }
   }
 
-  /** The same for what was loaded and waits for the first step. There the name is that of the process that saved: numbers that tfjs adds do not count. */
+  /** The same for what was loaded and waits for the first step. There the name is that of the process that saved. */
   #carrySaved(name: string, source: Int32Array): void {
-    const plain = (variable: string) => variable.replace(/_\d+$/, '');
-    const saved = this.#saved.find((each) => each && plain(each.name) === plain(name));
-    if (!saved) return;
-    for (const [slot, old] of saved.arrays) {
-      const moved = old instanceof Int32Array ? new Int32Array(source.length) : new Float32Array(source.length);
-      for (let i = 0; i < source.length; i++) if (source[i] >= 0) moved[i] = old[source[i]];
-      saved.arrays.set(slot, moved);
-    }
+    const saved = this.#saved.find((each) => each && sameVariable(each.name, name));
+    for (const [slot, old] of saved?.arrays ?? []) saved?.arrays.set(slot, carried(old, source));
   }
 
   /** As tfjs's own: the step count, then slot by slot over the variables. The tensors belong to the optimizer; do not dispose of them. */
@@ -162,7 +158,7 @@ export abstract class SlotOptimizer extends tf.Optimizer {
     }
     this.#free();
     // Names may differ in the process that loads: variables are told apart by their order, as tfjs does.
-    this.#saved = slots.slice(0, variables).map(({ name }) => ({ name: name.slice(0, name.lastIndexOf('/')), arrays: new Map() }));
+    this.#saved = slots.slice(0, variables).map(({ name }) => ({ name: variableOf(name), arrays: new Map() }));
     slots.forEach(({ tensor }, i) => {
       const values = tensor.dataSync().slice() as Float32Array | Int32Array;
       this.#saved[i % variables].arrays.set(this.slotNames[Math.floor(i / variables)], values);

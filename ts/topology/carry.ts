@@ -2,7 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { OptionError } from '../errors.js';
-import { assign } from '../ops/variable.js';
+import { assign, sameVariable, variableOf } from '../ops/variable.js';
+import { carried } from '../pattern/carried.js';
 
 /** Moves slots: `source[i]` is the old place of what is now at `i`, −1 for a new weight. */
 export type Move = (source: Int32Array) => void;
@@ -35,22 +36,15 @@ export async function carrierOf(optimizer: tf.Optimizer): Promise<Carry> {
     const found = slotsOf(rest, variable);
     return (source) => {
       for (const slot of found) {
-        const old = slot.tensor.dataSync();
-        const moved = new Float32Array(source.length).fill(fresh);
-        for (let i = 0; i < source.length; i++) if (source[i] >= 0) moved[i] = old[source[i]];
+        const moved = carried(slot.tensor.dataSync() as Float32Array, source, fresh);
         tf.tidy(() => assign(slot.tensor as tf.Variable, tf.tensor1d(moved)));
       }
     };
   };
 }
 
-/**
- * tfjs names slots after their variable; the numbers it puts at the end of names already taken may differ between the process that saved and ours. A variable
- * that was never updated, as in a frozen layer, has none.
- */
+/** The slots of a variable. One that was never updated, as in a frozen layer, has none. */
 function slotsOf<T extends { name: string }>(slots: T[], variable: string): T[] {
-  const plain = (name: string) => name.replace(/_\d+$/, '');
-  const of = (slot: T) => slot.name.slice(0, slot.name.lastIndexOf('/'));
-  const exact = slots.filter((slot) => of(slot) === variable);
-  return exact.length > 0 ? exact : slots.filter((slot) => plain(of(slot)) === plain(variable));
+  const exact = slots.filter((slot) => variableOf(slot.name) === variable);
+  return exact.length > 0 ? exact : slots.filter((slot) => sameVariable(variableOf(slot.name), variable));
 }

@@ -3,14 +3,13 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { checkCount, checkNumber, OptionError } from '../errors.js';
 import { Probe } from '../ops/probe.js';
-import { releasePattern } from '../ops/sparse_dense.js';
 import { replace } from '../ops/whole_layer.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import { mixedSeed } from '../pattern/random.js';
 import { choose, type Rule } from './choose.js';
-import { carried, type Edit, freshValues, newEntries } from './edit.js';
+import { withDraws, withZeros } from './edit.js';
 import { LayerView } from './layer_view.js';
-import { type Anneal, annealName, between, checkSchedule, cosine, type Schedule, type ScheduleArgs } from './schedule.js';
+import { type Anneal, annealName, between, checkSchedule, cosine, type ScheduleArgs } from './schedule.js';
 import type { SparseLayer } from './sparse_layer.js';
 import { Training, type TrainingArgs } from './training.js';
 
@@ -55,8 +54,7 @@ export class DropGrow extends Training {
   readonly accumulate: number;
   readonly timing: 'after' | 'instead';
   readonly seed: number;
-  readonly #schedule: ScheduleArgs;
-  #resolved: Schedule | undefined;
+  readonly #scheduleArgs: ScheduleArgs;
   #undoSkip: (() => void) | undefined;
 
   /** `extra` are options of the rule, to be saved with the others; nothing for a rule of the user's. */
@@ -83,16 +81,10 @@ export class DropGrow extends Training {
     }
     this.seed = checkCount(`${name} seed`, args.seed ?? 0, 0);
     const { beginStep, endStep, every } = args;
-    this.#schedule = { beginStep, endStep, every };
-    checkSchedule(name, this.#schedule, this.anneal);
+    this.#scheduleArgs = { beginStep, endStep, every };
+    checkSchedule(name, this.#scheduleArgs, this.anneal);
     if (this.accumulate > (every ?? 100))
       throw new OptionError(`${name} accumulate`, `at most the ${every ?? 100} steps between edits`, this.accumulate);
-  }
-
-  /** When it edits. Known once a model is attached. */
-  get schedule(): Schedule {
-    if (!this.#resolved) throw new Error(`${this.name}: attach(model) before asking for the schedule`);
-    return this.#resolved;
   }
 
   protected options(): Record<string, unknown> {
@@ -123,7 +115,7 @@ export class DropGrow extends Training {
         'zeros',
       );
     }
-    this.#resolved = this.scheduled(this.#schedule, step);
+    this.schedules(this.#scheduleArgs, step);
   }
 
   protected override before(step: number, layers: readonly SparseLayer[]): void {
@@ -145,19 +137,14 @@ export class DropGrow extends Training {
     const views = layers.map((layer, i) => new LayerView(layer, i, step, this.seed));
     const fraction = between(this.name, this.dropFraction, 0, this.anneal, this.schedule.progress(step));
     const { grown, dropped } = choose(this.rule, views, fraction, this.regrow);
-    const edits: Edit[] = [];
-    try {
-      views.forEach((view, i) => {
-        if (dropped[i].length === 0 && grown[i].length === 0) return;
-        const { layer } = view;
-        const next = this.#replace(view, dropped[i], grown[i]);
-        edits.push({ layer, next, values: (source) => this.#values(layer, next, source, mixedSeed(this.seed, step, i, 3)) });
-      });
-    } catch (error) {
-      for (const { next } of edits) releasePattern(next);
-      throw error;
-    }
-    await this.edit(edits);
+    const moving = views.filter((_, i) => dropped[i].length > 0 || grown[i].length > 0);
+    await this.edit(
+      moving.map((view) => ({
+        layer: view.layer,
+        next: () => this.#replace(view, dropped[view.index], grown[view.index]),
+        values: (source, next) => this.#values(view.layer, next, source, mixedSeed(this.seed, step, view.index, 3)),
+      })),
+    );
     for (const layer of layers) layer.probe = undefined;
   }
 
@@ -172,15 +159,8 @@ export class DropGrow extends Training {
   }
 
   #values(layer: SparseLayer, next: CsrPattern, source: Int32Array, key: number): Float32Array {
-    const values = carried(layer.values.dataSync() as Float32Array, source);
-    if ((this.growInit ?? (layer.alpha > 1 ? 'initializer' : 'zeros')) === 'zeros') return values;
-    const grown = newEntries(source);
-    const flat = next.flat();
-    const positions = new Uint32Array(grown.length);
-    for (let n = 0; n < grown.length; n++) positions[n] = flat[grown[n]];
-    const drawn = freshValues(layer, next, positions, key);
-    for (let n = 0; n < grown.length; n++) values[grown[n]] = drawn[n];
-    return values;
+    const init = this.growInit ?? (layer.alpha > 1 ? 'initializer' : 'zeros');
+    return init === 'zeros' ? withZeros(layer, source) : withDraws(layer, next, source, key);
   }
 }
 

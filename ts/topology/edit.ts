@@ -1,6 +1,7 @@
 // The one way in which a layer's pattern changes: values and the optimizer's slots go where their weights go.
 
 import { OptionError } from '../errors.js';
+import { carried } from '../pattern/carried.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import { releasePattern, sources } from '../wasm/kernels.js';
 import type { Carry } from './carry.js';
@@ -14,11 +15,13 @@ export interface Moved {
   regrown: number;
 }
 
-/** What a layer is to become: the pattern `next` and `values(source)`, in its order; `source[i]` is where entry `i` was before, −1 if it was not. */
+/** What a layer is to become. */
 export interface Edit {
   layer: SparseLayer;
-  next: CsrPattern;
-  values(source: Int32Array): Float32Array;
+  /** Makes its pattern; may throw. */
+  next(): CsrPattern;
+  /** The values of `next`, in its order: `source[i]` is where entry `i` was before, −1 if it was not. May throw. */
+  values(source: Int32Array, next: CsrPattern): Float32Array;
 }
 
 /**
@@ -27,16 +30,7 @@ export interface Edit {
  */
 export function editAll(edits: readonly Edit[], carry: Carry, track = true): Moved {
   const total = { dropped: 0, grown: 0, regrown: 0 };
-  const planned = guarded(edits, ({ layer, next, values }) => {
-    const source = sources(layer.pattern, next);
-    return source && { layer, next, source, values: values(source), move: carry(layer.values.name) };
-  });
-  planned.forEach((plan, i) => {
-    if (!plan) {
-      if (edits[i].next !== edits[i].layer.pattern) releasePattern(edits[i].next);
-      return;
-    }
-    const { layer, next, source, values, move } = plan;
+  for (const { layer, next, source, values, move } of planned(edits, carry)) {
     const fewer = layer.pattern.nnz - next.nnz;
     layer.edit(next, values);
     move(source);
@@ -44,16 +38,24 @@ export function editAll(edits: readonly Edit[], carry: Carry, track = true): Mov
     total.grown += entries.length;
     total.dropped += entries.length + fewer;
     if (track) total.regrown += explore(layer.explored(), next, entries);
-  });
+  }
   return total;
 }
 
-/** Plans each edit; if one cannot be, the patterns that were made for all of them are freed. */
-function guarded<T>(edits: readonly Edit[], plan: (edit: Edit) => T): T[] {
+/** The edits that change something, with all that they need. If one cannot be, the patterns that were made for others are freed. */
+function planned(edits: readonly Edit[], carry: Carry) {
+  const made: CsrPattern[] = [];
   try {
-    return edits.map(plan);
+    return edits.flatMap(({ layer, next: make, values }) => {
+      const next = make();
+      made.push(next);
+      const source = sources(layer.pattern, next);
+      if (source) return [{ layer, next, source, values: values(source, next), move: carry(layer.values.name) }];
+      releasePattern(next);
+      return [];
+    });
   } catch (error) {
-    for (const { layer, next } of edits) if (next !== layer.pattern) releasePattern(next);
+    for (const next of made) releasePattern(next);
     throw error;
   }
 }
@@ -85,18 +87,22 @@ export function newEntries(source: Int32Array): Uint32Array {
   return entries.subarray(0, count);
 }
 
-/** The values of survivors in their new order, 0 for the others. */
-export function carried(values: Float32Array, source: Int32Array): Float32Array {
-  const next = new Float32Array(source.length);
-  for (let i = 0; i < next.length; i++) if (source[i] >= 0) next[i] = values[source[i]];
-  return next;
-}
-
-/** Values for grown entries as the layer's initializer draws them. Refuses 0s where they would stay for ever. */
-export function freshValues(layer: SparseLayer, next: CsrPattern, positions: Uint32Array, key: number): Float32Array {
+/** The layer's values in the order of `next`; what has grown is drawn as its initializer does. Refuses 0s where they would stay for ever. */
+export function withDraws(layer: SparseLayer, next: CsrPattern, source: Int32Array, key: number): Float32Array {
+  const values = withZeros(layer, source);
+  const grown = newEntries(source);
+  const flat = next.flat();
+  const positions = new Uint32Array(grown.length);
+  for (let n = 0; n < grown.length; n++) positions[n] = flat[grown[n]];
   const drawn = layer.fresh(next, positions, key);
   if (layer.alpha > 1 && drawn.length > 0 && drawn.every((value) => value === 0)) {
     throw new OptionError(`kernelInitializer of ${layer.name}`, `one that draws other weights than 0, at alpha ${layer.alpha}`, 0);
   }
-  return drawn;
+  for (let n = 0; n < grown.length; n++) values[grown[n]] = drawn[n];
+  return values;
+}
+
+/** The same, with 0 for what has grown. */
+export function withZeros({ values }: SparseLayer, source: Int32Array): Float32Array {
+  return carried(values.dataSync() as Float32Array, source);
 }

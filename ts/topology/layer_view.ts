@@ -1,6 +1,7 @@
 // A sparse layer as a drop/grow rule sees it.
 
 import { checkCount, OptionError } from '../errors.js';
+import { thetaOf } from '../ops/powerprop.js';
 import { type Candidates, gradientAt, gradientNorm, type Samples, steepest } from '../ops/probe.js';
 import { releasePattern } from '../ops/sparse_dense.js';
 import { freePositions, lowest } from '../ops/whole_layer.js';
@@ -68,7 +69,7 @@ export class LayerView {
       const { values, alpha } = this.layer;
       const phi = values.dataSync() as Float32Array;
       // A copy: on the cpu backend the other would be the tensor itself.
-      this.#weights = alpha === 1 ? phi.slice() : phi.map((p) => Math.sign(p) * Math.abs(p) ** alpha);
+      this.#weights = alpha === 1 ? phi.slice() : thetaOf(phi, alpha);
     }
     return this.#weights;
   }

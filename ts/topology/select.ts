@@ -3,7 +3,7 @@
 import { checkCount, checkNumber, OptionError } from '../errors.js';
 import type { Candidates } from '../ops/probe.js';
 import { largestMagnitudes, replace } from '../ops/whole_layer.js';
-import { carried, type Edit } from './edit.js';
+import { type Edit, withZeros } from './edit.js';
 import type { SparseLayer } from './sparse_layer.js';
 
 /** How layers share what is kept. 'layer': the same density in each. 'global': the largest |θ| of all. 'lamp': the highest LAMP scores of all. */
@@ -125,8 +125,8 @@ export function pruneTo(layers: readonly SparseLayer[], kept: readonly Uint32Arr
   const fewer = layers.map((layer, i) => ({ layer, kept: kept[i] })).filter((each) => each.kept.length < each.layer.pattern.nnz);
   return fewer.map(({ layer, kept }) => ({
     layer,
-    next: replace(layer.pattern, others(kept, layer.pattern.nnz), new Uint32Array(0)),
-    values: (source) => carried(layer.values.dataSync() as Float32Array, source),
+    next: () => replace(layer.pattern, others(kept, layer.pattern.nnz), new Uint32Array(0)),
+    values: (source) => withZeros(layer, source),
   }));
 }
 

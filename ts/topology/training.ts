@@ -61,6 +61,7 @@ export abstract class Training extends Callback {
   #layers: SparseLayer[] = [];
   #optimizer: tf.Optimizer | undefined;
   #carry: Carry | undefined;
+  #schedule: Schedule | undefined;
   #moved: Moved = { dropped: 0, grown: 0, regrown: 0 };
   #yielded = 0;
   #inFit = false;
@@ -202,16 +203,22 @@ export abstract class Training extends Callback {
     return counts;
   }
 
+  /** When it edits, for methods that have a schedule. Known once a model is attached. */
+  get schedule(): Schedule {
+    if (!this.#schedule) throw new Error(`${this.name}: attach(model) before asking for the schedule`);
+    return this.#schedule;
+  }
+
   /**
-   * The schedule of a run that has done `step` steps. By default it begins with the run, which is where `initialEpoch` epochs ago the optimizer was (one
+   * Makes the schedule of a run that has done `step` steps. By default it begins with the run, which is where `initialEpoch` epochs ago the optimizer was (one
    * that has trained before begins anew, one that is resumed does not), and ends after 75 % of the steps of `model.fit`, if these are known.
    */
-  protected scheduled({ beginStep, endStep, every }: ScheduleArgs, step: number): Schedule {
+  protected schedules({ beginStep, endStep, every }: ScheduleArgs, step: number): void {
     const { epochs, initialEpoch, samples, steps, batchSize } = (this.params ?? {}) as Record<string, number | null | undefined>;
     const perEpoch = steps ?? (samples && batchSize ? Math.ceil(samples / batchSize) : undefined);
     const known = this.#inFit && epochs && perEpoch;
     const start = known ? Math.max(0, step - (initialEpoch ?? 0) * perEpoch) : 0;
-    return new Schedule(this.name, {
+    this.#schedule = new Schedule(this.name, {
       every,
       beginStep: beginStep ?? (endStep === undefined ? start : undefined),
       endStep: endStep ?? (known ? start + Math.floor(0.75 * epochs * perEpoch) : undefined),
