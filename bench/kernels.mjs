@@ -1,13 +1,23 @@
-// The three products as shares of the multiply-add peak of the same process: whole calls, copies and packing included.
+// The products as shares of the multiply-add peak of the same process: the kernels alone, and whole operations from tensor to tensor.
 
-import { Random, randomPattern } from '../dist/index.js';
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-wasm';
+import { Random, randomPattern, sparseDense } from '../dist/index.js';
 import * as kernels from '../dist/wasm/kernels.js';
-import { check, interleaved, markdown, peakGflops, record } from './support.mjs';
+import { Panels } from '../dist/wasm/panels.js';
+import { check, costAtPeak, markdown, median, peakGflops, record, shareOfPeak } from './support.mjs';
 
 const [ROWS, COLS] = [1024, 1024];
+const NONE = { forward: 0, rest: 0 };
+
+const numbers = (random, n) => Float32Array.from({ length: n }, () => random.next() - 0.5);
 
 /** One output and one weight gradient by the definition. */
-function checkAnswers(pattern, batch, { x, values, dy }, y, dValues) {
+function checkAnswers(pattern, batch, { x, values, dy }) {
+  const [packed, packedDy] = [Panels.pack(x, batch, COLS), Panels.pack(dy, batch, ROWS)];
+  const panels = kernels.forward(pattern, packed, values, undefined, true);
+  const y = panels.unpack().slice();
+  const { dx, dValues, dBias } = kernels.backward(pattern, { x: packed, values, y: panels, dy: packedDy }, true, NONE);
   const [sample, row] = [batch - 1, ROWS >> 1];
   let sum = 0;
   for (let i = pattern.rowOffsets[row]; i < pattern.rowOffsets[row + 1]; i++) sum += values[i] * x[sample * COLS + pattern.colIndices[i]];
@@ -15,41 +25,82 @@ function checkAnswers(pattern, batch, { x, values, dy }, y, dValues) {
   const entry = pattern.rowOffsets[row];
   let gradient = 0;
   for (let b = 0; b < batch; b++) if (y[b * ROWS + row] > 0) gradient += dy[b * ROWS + row] * x[b * COLS + pattern.colIndices[entry]];
-  check(Math.abs(dValues[entry] - gradient) < 1e-3, 'backward');
+  check(Math.abs(dValues.floats[entry] - gradient) < 1e-3, 'backward');
+  for (const used of [packed, packedDy, panels, dx, dValues, dBias]) used.free();
+}
+
+/** The kernels on panels. What the backward pass does once per call (weights in column order, sums of lanes, gradients in row order) falls out of the difference of two batches. */
+function alone(pattern, batch, ms) {
+  const random = new Random(2);
+  const values = numbers(random, pattern.nnz);
+  const panels = (b, features) => Panels.pack(numbers(random, b * features), b, features);
+  const [x, dy] = [panels(2 * batch, COLS), panels(2 * batch, ROWS)];
+  const [half, halfDy] = [panels(batch, COLS), panels(batch, ROWS)];
+  const free = (results) => Object.values(results).forEach((result) => void result?.free());
+  const backward = (operands, wantDx) => () => free(kernels.backward(pattern, { values, y: undefined, ...operands }, wantDx, NONE));
+  const work = 2 * pattern.nnz * batch;
+  const difference = (wantDx) =>
+    median([0, 1, 2].map(() => costAtPeak(backward({ x, dy }, wantDx), ms) - costAtPeak(backward({ x: half, dy: halfDy }, wantDx), ms)));
+  const shares = {
+    forward: shareOfPeak(() => kernels.forward(pattern, half, values, undefined, true).free(), work, ms),
+    backward: (2 * work) / difference(true),
+    firstLayer: work / difference(false),
+  };
+  for (const used of [x, dy, half, halfDy]) used.free();
+  return shares;
+}
+
+/** From tensors of tfjs to tensors of tfjs: copy in, pack, product, unpack, copy out. */
+function whole(pattern, batch, ms) {
+  const random = new Random(3);
+  const x = tf.tensor2d(numbers(random, batch * COLS), [batch, COLS]);
+  const dy = tf.tensor2d(numbers(random, batch * ROWS), [batch, ROWS]);
+  const values = tf.variable(tf.tensor1d(numbers(random, pattern.nnz)));
+  const work = 2 * pattern.nnz * batch;
+  const product = (x, values) => sparseDense({ x, values, pattern });
+  // Reading an element makes tfjs take the tensor over, as any kernel of its own does.
+  const out = (...tensors) => tensors.forEach((tensor) => void tf.slice(tensor, 0, 1));
+  const forward = costAtPeak(() => tf.tidy(() => out(product(x, values))), ms);
+  const gradients = (wanted) => {
+    const f = wanted ? product : (values) => product(x, values);
+    return costAtPeak(() => tf.tidy(() => out(...tf.grads(f)(wanted ? [x, values] : [values], dy))), ms);
+  };
+  // tf.grads runs the forward pass too, whose output nobody reads.
+  const inner = costAtPeak(() => tf.tidy(() => product(x, values)), ms);
+  const shares = {
+    forward: work / forward,
+    backward: (2 * work) / (gradients(true) - inner),
+    firstLayer: work / (gradients(false) - inner),
+  };
+  tf.dispose([x, dy, values]);
+  return shares;
 }
 
 export async function run({ short }) {
-  const how = short ? { warmup: 20, rounds: 20 } : { warmup: 150, rounds: 150 };
+  tf.enableProdMode();
+  await tf.setBackend('wasm');
+  const ms = short ? 20 : 300;
   const peak = peakGflops();
-  const rows = [];
   const results = [];
-  for (const batch of [64, 128]) {
+  const rows = [];
+  for (const batch of short ? [128] : [64, 128]) {
     for (const density of short ? [0.1] : [0.01, 0.05, 0.1, 0.2, 0.5]) {
       const random = new Random(1);
-      const numbers = (n) => Float32Array.from({ length: n }, () => random.next() - 0.5);
       const pattern = randomPattern(ROWS, COLS, Math.round(ROWS * COLS * density), 1);
-      const operands = { x: numbers(batch * COLS), values: numbers(pattern.nnz), dy: numbers(batch * ROWS), y: undefined };
-      const y = kernels.forward(pattern, batch, operands.x, operands.values, undefined, true).slice();
-      operands.y = y;
-      const none = { forward: 0, rest: 0 };
-      checkAnswers(pattern, batch, operands, y, kernels.backward(pattern, batch, operands, true, none).dValues);
-      const times = await interleaved(
-        {
-          forward: () => kernels.forward(pattern, batch, operands.x, operands.values, undefined, true),
-          backward: () => kernels.backward(pattern, batch, operands, true, none),
-          'backward, first layer': () => kernels.backward(pattern, batch, operands, false, none),
-        },
-        how,
-      );
-      const work = 2 * pattern.nnz * batch;
-      const share = (name, products) => (products * work) / times[name].min / 1e6 / peak;
-      const shares = { forward: share('forward', 1), backward: share('backward', 2), firstLayer: share('backward, first layer', 1) };
-      results.push({ batch, density, times, shares });
-      rows.push([batch, density, ...Object.values(shares).map((s) => `${(100 * s).toFixed(0)} %`)]);
+      checkAnswers(pattern, batch, {
+        x: numbers(random, batch * COLS),
+        values: numbers(random, pattern.nnz),
+        dy: numbers(random, batch * ROWS),
+      });
+      const result = { batch, density, alone: alone(pattern, batch, ms), whole: whole(pattern, batch, ms) };
+      results.push(result);
+      const cells = [result.alone, result.whole].flatMap((shares) => Object.values(shares));
+      rows.push([batch, density, ...cells.map((share) => `${(100 * share).toFixed(0)} %`)]);
       kernels.releasePattern(pattern);
     }
   }
-  const text = `Whole calls on typed arrays (copy in, pack, product, unpack) at 1024×1024, share of the multiply-add peak of ${peak.toFixed(1)} GFLOP/s; minimum of ${how.rounds} rounds.\n\n${markdown(['batch', 'density', 'forward', 'backward', 'backward without dX'], rows)}`;
+  const head = ['batch', 'density', 'forward', 'backward', 'without dX', 'whole op: forward', 'backward', 'without dX'];
+  const text = `Products of a layer 1024×1024, share of the multiply-add peak of the same process (${peak.toFixed(1)} GFLOP/s). First the kernels alone; then whole operations from tensors of tfjs's wasm backend to such tensors: copies, packing, unpacking, sums of lanes and reordering included.\n\n${markdown(head, rows)}`;
   console.log(text);
   if (!short) record('kernels', { peakGflops: peak, results }, text);
 }

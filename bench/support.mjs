@@ -67,6 +67,38 @@ export function peakGflops() {
   return best;
 }
 
+/**
+ * The share of the multiply-add peak that `run` reaches with `flops` operations. Each run stands between two of the peak loop and counts only where
+ * these agree within a tenth, so that a machine that changes its speed does not change the share. The upper quartile of at least 9.
+ * @param {() => unknown} run @param {number} flops @param {number} ms
+ */
+export function shareOfPeak(run, flops, ms = 250) {
+  return flops / costAtPeak(run, ms);
+}
+
+/**
+ * The floating-point operations that the peak loop does while `run` runs: its time in the machine's own measure. The lower quartile.
+ * @param {() => unknown} run @param {number} ms
+ */
+export function costAtPeak(run, ms = 250) {
+  const speed = () => {
+    const begin = performance.now();
+    return peak(20_000) / (performance.now() - begin);
+  };
+  for (let i = 0; i < 20; i++) run();
+  const costs = [];
+  for (let spent = 0, tries = 0; (spent < ms || costs.length < 9) && tries < 3000; tries++) {
+    const before = speed();
+    const begin = performance.now();
+    run();
+    const time = performance.now() - begin;
+    const after = speed();
+    spent += time;
+    if (Math.max(before, after) < 1.1 * Math.min(before, after)) costs.push(time * Math.min(before, after));
+  }
+  return costs.sort((a, b) => a - b)[costs.length >> 2];
+}
+
 /** @param {string[]} head @param {(string | number)[][]} rows */
 export function markdown(head, rows) {
   const line = (/** @type {unknown[]} */ cells) => `| ${cells.join(' | ')} |`;

@@ -73,6 +73,8 @@ for (const [name, features] of Object.entries(variants)) {
     [
       join(root, 'node_modules/binaryen/bin/wasm-opt'),
       '-O3',
+      // What the crate keeps out of line stays there: V8 does badly with loops in one large function.
+      '--one-caller-inline-max-function-size=40',
       ...[
         'simd',
         'relaxed-simd',

@@ -34,3 +34,4 @@ export { bestOfAll, lamp, type Scope } from './topology/select.js';
 export type { SparseLayer } from './topology/sparse_layer.js';
 export type { Report, Training, TrainingArgs } from './topology/training.js';
 export { memory } from './wasm/memory.js';
+export { setTile, type Tile, tiles } from './wasm/tiles.js';

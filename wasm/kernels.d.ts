@@ -73,13 +73,13 @@ export class Seeded {
 export function adam(values: number, gradients: number, m: number, v: number, steps: number, n: number, learning_rate: number, beta1: number, beta2: number, epsilon: number): void;
 
 /**
- * The address of `bytes` (> 0) zeroed bytes, on a cache line of their own; 0 when memory is exhausted.
+ * The address of `bytes` (> 0) bytes, on a cache line of their own; 0 when memory is exhausted. What is in them is anyone's guess unless `zeroed`.
  */
-export function allocate(bytes: number): number;
+export function allocate(bytes: number, zeroed: boolean): number;
 
 /**
- * All gradients of [`forward()`] in one call. `y` is its output where it ended in relu, else 0; `dx` and `d_bias` are 0 where not wanted.
- * See [`backward::backward`].
+ * All gradients of [`forward()`] in one call, on panels. `y` is its output where it ended in relu, else 0; `dx` is 0 where not wanted.
+ * See [`Backward`].
  */
 export function backward(pattern: Pattern, batch: number, x: number, values: number, y: number, dy: number, dx: number, d_values: number, d_bias: number, decay_forward: number, decay_rest: number): void;
 
@@ -95,9 +95,9 @@ export function carry(from: number, from_length: number, source: number, to: num
 export function draw(values: number, n: number, key: number, spread: number, first: number, second: number, alpha: number): void;
 
 /**
- * `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
+ * `x` and `y` are panels, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`Forward`].
  */
-export function forward(pattern: Pattern, batch: number, x: number, values: number, bias: number, y: number, relu: boolean): void;
+export function forward(pattern: Pattern, batch: number, x: number, values: number, bias: number, y: number, relu: boolean, tile: number): void;
 
 /**
  * See [`edit::gather`].
@@ -134,6 +134,11 @@ export function lowestOfEachSign(weights: number, n: number, fraction: number): 
  * See [`optimizer::momentum`].
  */
 export function momentum(values: number, gradients: number, m: number, n: number, learning_rate: number, mu: number, nesterov: boolean): void;
+
+/**
+ * See [`pack::pack`].
+ */
+export function pack(rows: number, to: number, batch: number, features: number): void;
 
 /**
  * See [`peak::peak`]; returns the number of floating-point operations done, or NaN should the sum vanish.
@@ -180,6 +185,11 @@ export function thetaGradient(phi: number, d_phi: number, d_theta: number, n: nu
  */
 export function topK(values: number, n: number, k: number, out: number): void;
 
+/**
+ * See [`pack::unpack`].
+ */
+export function unpack(from: number, rows: number, batch: number, features: number): void;
+
 export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
 
 export interface InitOutput {
@@ -187,11 +197,11 @@ export interface InitOutput {
     readonly __wbg_pattern_free: (a: number, b: number) => void;
     readonly __wbg_seeded_free: (a: number, b: number) => void;
     readonly adam: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
-    readonly allocate: (a: number) => number;
+    readonly allocate: (a: number, b: number) => number;
     readonly backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly carry: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly draw: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
-    readonly forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
+    readonly forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
     readonly gather: (a: number, b: number, c: number) => void;
     readonly gradientReduce: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
     readonly gradientTopK: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => [number, number, number];
@@ -199,6 +209,7 @@ export interface InitOutput {
     readonly lowest: (a: number, b: number, c: number) => [number, number, number, number];
     readonly lowestOfEachSign: (a: number, b: number, c: number) => [number, number, number, number];
     readonly momentum: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
+    readonly pack: (a: number, b: number, c: number, d: number) => void;
     readonly pattern_colIndices16: (a: number) => [number, number];
     readonly pattern_colIndices32: (a: number) => [number, number];
     readonly pattern_freePositions: (a: number, b: number, c: number) => [number, number];
@@ -225,6 +236,7 @@ export interface InitOutput {
     readonly sources: (a: number, b: number, c: number) => number;
     readonly thetaGradient: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly topK: (a: number, b: number, c: number, d: number) => [number, number];
+    readonly unpack: (a: number, b: number, c: number, d: number) => void;
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __externref_table_dealloc: (a: number) => void;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;

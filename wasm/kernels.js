@@ -304,18 +304,19 @@ export function adam(values, gradients, m, v, steps, n, learning_rate, beta1, be
 }
 
 /**
- * The address of `bytes` (> 0) zeroed bytes, on a cache line of their own; 0 when memory is exhausted.
+ * The address of `bytes` (> 0) bytes, on a cache line of their own; 0 when memory is exhausted. What is in them is anyone's guess unless `zeroed`.
  * @param {number} bytes
+ * @param {boolean} zeroed
  * @returns {number}
  */
-export function allocate(bytes) {
-    const ret = wasm.allocate(bytes);
+export function allocate(bytes, zeroed) {
+    const ret = wasm.allocate(bytes, zeroed);
     return ret >>> 0;
 }
 
 /**
- * All gradients of [`forward()`] in one call. `y` is its output where it ended in relu, else 0; `dx` and `d_bias` are 0 where not wanted.
- * See [`backward::backward`].
+ * All gradients of [`forward()`] in one call, on panels. `y` is its output where it ended in relu, else 0; `dx` is 0 where not wanted.
+ * See [`Backward`].
  * @param {Pattern} pattern
  * @param {number} batch
  * @param {number} x
@@ -361,7 +362,7 @@ export function draw(values, n, key, spread, first, second, alpha) {
 }
 
 /**
- * `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
+ * `x` and `y` are panels, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`Forward`].
  * @param {Pattern} pattern
  * @param {number} batch
  * @param {number} x
@@ -369,10 +370,11 @@ export function draw(values, n, key, spread, first, second, alpha) {
  * @param {number} bias
  * @param {number} y
  * @param {boolean} relu
+ * @param {number} tile
  */
-export function forward(pattern, batch, x, values, bias, y, relu) {
+export function forward(pattern, batch, x, values, bias, y, relu, tile) {
     _assertClass(pattern, Pattern);
-    wasm.forward(pattern.__wbg_ptr, batch, x, values, bias, y, relu);
+    wasm.forward(pattern.__wbg_ptr, batch, x, values, bias, y, relu, tile);
 }
 
 /**
@@ -481,6 +483,17 @@ export function momentum(values, gradients, m, n, learning_rate, mu, nesterov) {
 }
 
 /**
+ * See [`pack::pack`].
+ * @param {number} rows
+ * @param {number} to
+ * @param {number} batch
+ * @param {number} features
+ */
+export function pack(rows, to, batch, features) {
+    wasm.pack(rows, to, batch, features);
+}
+
+/**
  * See [`peak::peak`]; returns the number of floating-point operations done, or NaN should the sum vanish.
  * @param {number} iterations
  * @param {number} x
@@ -584,6 +597,17 @@ export function topK(values, n, k, out) {
     if (ret[1]) {
         throw takeFromExternrefTable0(ret[0]);
     }
+}
+
+/**
+ * See [`pack::unpack`].
+ * @param {number} from
+ * @param {number} rows
+ * @param {number} batch
+ * @param {number} features
+ */
+export function unpack(from, rows, batch, features) {
+    wasm.unpack(from, rows, batch, features);
 }
 function __wbg_get_imports() {
     const import0 = {

@@ -4,8 +4,8 @@
 //! The caller (`ts/wasm`) owns those addresses: they came from [`allocate`], hold the number of elements that the call implies, and no two
 //! of a call overlap. That is what the `SAFETY` comments below mean by "the caller".
 
-use crate::kernels::backward::{self, Decay};
-use crate::kernels::forward::{self, Activation};
+use crate::kernels::backward::{self, Backward, Decay};
+use crate::kernels::forward::{self, Activation, Forward, Tile};
 use crate::kernels::gradient::{self, Candidate};
 use crate::kernels::optimizer::{self, Adam, BiasCorrections};
 use crate::kernels::random::{self, Source, Spread};
@@ -59,11 +59,11 @@ const fn layout(bytes: usize) -> Layout {
     }
 }
 
-/// The address of `bytes` (> 0) zeroed bytes, on a cache line of their own; 0 when memory is exhausted.
+/// The address of `bytes` (> 0) bytes, on a cache line of their own; 0 when memory is exhausted. What is in them is anyone's guess unless `zeroed`.
 #[wasm_bindgen]
-pub fn allocate(bytes: usize) -> usize {
+pub fn allocate(bytes: usize, zeroed: bool) -> usize {
     // SAFETY: the caller asks for more than 0 bytes.
-    unsafe { std::alloc::alloc_zeroed(layout(bytes)) as usize }
+    unsafe { (if zeroed { std::alloc::alloc_zeroed(layout(bytes)) } else { std::alloc::alloc(layout(bytes)) }) as usize }
 }
 
 /// Gives back what [`allocate`] returned for as many bytes.
@@ -89,12 +89,10 @@ unsafe fn slice_mut<'a, T>(at: usize, length: usize) -> &'a mut [T] {
     if length == 0 { &mut [] } else { unsafe { from_raw_parts_mut(at as *mut T, length) } }
 }
 
-/// Panels and partial sums, kept between calls and grown to the largest.
+/// Working memory, kept between calls and grown to the largest.
 #[derive(Default)]
 struct Scratch {
-    x: Vec<Row>,
-    y: Vec<Row>,
-    dx: Vec<Row>,
+    dy: Vec<Row>,
     backward: backward::Scratch,
     corrections: BiasCorrections,
 }
@@ -108,13 +106,6 @@ fn with_scratch(run: impl FnOnce(&mut Scratch)) {
     let mut scratch = SCRATCH.take();
     run(&mut scratch);
     SCRATCH.set(scratch);
-}
-
-fn sized(rows: &mut Vec<Row>, length: usize) -> &mut [Row] {
-    if rows.len() < length {
-        rows.resize(length, Row::ZERO);
-    }
-    &mut rows[..length]
 }
 
 /// See [`CsrPattern`].
@@ -312,30 +303,39 @@ pub fn scatter(pattern: &Pattern, values: usize, theta: usize) {
     unsafe { edit::scatter(pattern, slice(values, pattern.nnz()), slice_mut(theta, pattern.rows() * pattern.cols())) }
 }
 
-/// `y [batch, out] = act(x [batch, in]·Wᵀ + bias)`; `bias` 0 for none. See [`forward::forward`].
+/// See [`pack::pack`].
 #[wasm_bindgen]
-pub fn forward(pattern: &Pattern, batch: usize, x: usize, values: usize, bias: usize, y: usize, relu: bool) {
+pub fn pack(rows: usize, to: usize, batch: usize, features: usize) {
+    // SAFETY: the caller owns these addresses.
+    unsafe { pack::pack(slice(rows, batch * features), slice_mut(to, panels(batch) * features), batch, features) }
+}
+
+/// See [`pack::unpack`].
+#[wasm_bindgen]
+pub fn unpack(from: usize, rows: usize, batch: usize, features: usize) {
+    // SAFETY: the caller owns these addresses.
+    unsafe { pack::unpack(slice(from, panels(batch) * features), slice_mut(rows, batch * features), batch, features) }
+}
+
+/// `x` and `y` are panels, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`Forward`].
+#[wasm_bindgen]
+#[allow(clippy::too_many_arguments)] // a crossing of the boundary costs more than its arguments
+pub fn forward(pattern: &Pattern, batch: usize, x: usize, values: usize, bias: usize, y: usize, relu: bool, tile: usize) {
     let pattern = &pattern.0;
     let (rows, cols, panels) = (pattern.rows(), pattern.cols(), panels(batch));
     // SAFETY: the caller owns these addresses.
     let (x, values, bias, y) = unsafe {
         let bias = (bias != 0).then(|| slice(bias, rows));
-        (slice(x, batch * cols), slice(values, pattern.nnz()), bias, slice_mut(y, batch * rows))
+        (slice(x, panels * cols), slice(values, pattern.nnz()), bias, slice_mut(y, panels * rows))
     };
-    with_scratch(|scratch| {
-        let x_panels = sized(&mut scratch.x, panels * cols);
-        let y_panels = sized(&mut scratch.y, panels * rows);
-        pack::pack(x, x_panels, batch, cols);
-        let activation = if relu { Activation::Relu } else { Activation::Linear };
-        forward::forward(pattern, values, bias, x_panels, y_panels, panels, activation);
-        pack::unpack(y_panels, y, batch, rows);
-    });
+    let activation = if relu { Activation::Relu } else { Activation::Linear };
+    forward::forward(&Forward::new(pattern, values, bias, x, batch, activation, Tile::ALL[tile]), y);
 }
 
-/// All gradients of [`forward()`] in one call. `y` is its output where it ended in relu, else 0; `dx` and `d_bias` are 0 where not wanted.
-/// See [`backward::backward`].
+/// All gradients of [`forward()`] in one call, on panels. `y` is its output where it ended in relu, else 0; `dx` is 0 where not wanted.
+/// See [`Backward`].
 #[wasm_bindgen]
-#[allow(clippy::too_many_arguments)] // a crossing of the boundary costs more than its arguments
+#[allow(clippy::too_many_arguments)]
 pub fn backward(
     pattern: &Pattern,
     batch: usize,
@@ -352,30 +352,24 @@ pub fn backward(
     let pattern = &pattern.0;
     let (rows, cols, panels) = (pattern.rows(), pattern.cols(), panels(batch));
     // SAFETY: the caller owns these addresses.
-    let (x, values, dy, d_values) =
-        unsafe { (slice(x, batch * cols), slice(values, pattern.nnz()), slice(dy, batch * rows), slice_mut(d_values, pattern.nnz())) };
+    let (x, values, dy, d_values, d_bias) = unsafe {
+        let gradients = (slice_mut(d_values, pattern.nnz()), slice_mut(d_bias, rows));
+        (slice(x, panels * cols), slice(values, pattern.nnz()), slice::<Row>(dy, panels * rows), gradients.0, gradients.1)
+    };
+    // SAFETY: as above.
+    let dx = (dx != 0).then(|| unsafe { slice_mut(dx, panels * cols) });
     with_scratch(|scratch| {
-        let x_panels = sized(&mut scratch.x, panels * cols);
-        let dy_panels = sized(&mut scratch.y, panels * rows);
-        pack::pack(x, x_panels, batch, cols);
-        if y == 0 {
-            pack::pack(dy, dy_panels, batch, rows);
-        } else {
+        let mut dy = dy;
+        if y != 0 {
+            scratch.dy.resize(scratch.dy.len().max(dy.len()), Row::ZERO);
+            let through = &mut scratch.dy[..dy.len()];
             // SAFETY: the caller owns this address.
-            pack::pack_where_positive(dy, unsafe { slice(y, batch * rows) }, dy_panels, batch, rows);
+            backward::through_relu(dy, unsafe { slice(y, panels * rows) }, through);
+            dy = through;
         }
-        let mut dx_panels = (dx != 0).then(|| sized(&mut scratch.dx, panels * cols));
         let decay = Decay { forward: decay_forward, rest: decay_rest };
-        let dx_out = dx_panels.as_deref_mut();
-        backward::backward(pattern, values, x_panels, dy_panels, dx_out, d_values, panels, decay, &mut scratch.backward);
-        if let Some(dx_panels) = dx_panels {
-            // SAFETY: the caller owns this address.
-            pack::unpack(dx_panels, unsafe { slice_mut(dx, batch * cols) }, batch, cols);
-        }
-        if d_bias != 0 {
-            // SAFETY: the caller owns this address.
-            backward::bias(dy_panels, unsafe { slice_mut(d_bias, rows) }, panels);
-        }
+        backward::backward(&Backward::new(pattern, values, x, dy, batch, decay), dx, d_values, &mut scratch.backward);
+        backward::bias(dy, d_bias, panels);
     });
 }
 

@@ -34,14 +34,15 @@ impl Row {
     }
 }
 
-/// The rows of `x` that a run of a pattern names, in its order. One check for the run; a check for each entry costs a third of the forward
-/// pass on Node 20.
+/// The rows that a run of a pattern names, in its order, in each of P panels. One check for the run; a check for each entry costs a third of the
+/// forward pass on Node 20.
 #[inline(always)]
-pub(crate) fn gather<'x, I: Index>(x: &'x [Row], run: Bounded<'_, I>) -> impl Iterator<Item = &'x Row> {
-    assert!(run.bound() <= x.len());
+pub(crate) fn gather<'x, const P: usize, I: Index>(x: [&'x [Row]; P], run: Bounded<'_, I>) -> impl Iterator<Item = [&'x Row; P]> {
+    x.iter().for_each(|x| assert!(run.bound() <= x.len()));
     run.indices().iter().map(move |&index| {
-        // SAFETY: having a `Bounded` proves that its indices are below its bound, and that is at most the length of `x`.
-        unsafe { x.get_unchecked(index.into() as usize) }
+        let index = index.into() as usize;
+        // SAFETY: having a `Bounded` proves that its indices are below its bound, and that is at most the length of each `x`.
+        x.map(|x| unsafe { x.get_unchecked(index) })
     })
 }
 
@@ -174,6 +175,13 @@ impl F32x4 {
 
 impl F32x4 {
     pub const WIDTH: usize = 4;
+
+    /// The first `n` lanes, 0 in the others.
+    #[inline(always)]
+    pub fn first(self, n: usize) -> Self {
+        let lanes = self.to_array();
+        Self::load(&std::array::from_fn(|i| if i < n { lanes[i] } else { 0.0 }))
+    }
 
     /// The sum of the lanes, always in this order: (0 + 1) + (2 + 3).
     #[inline(always)]

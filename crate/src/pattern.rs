@@ -51,6 +51,13 @@ impl<'a, I> Bounded<'a, I> {
     pub fn bound(self) -> usize {
         self.bound
     }
+
+    /// The first `n` entries, and the others.
+    #[inline(always)]
+    pub fn split_at(self, n: usize) -> (Self, Self) {
+        let (front, back) = self.indices.split_at(n);
+        (Self { indices: front, ..self }, Self { indices: back, ..self })
+    }
 }
 
 /// Indices in the narrowest type that holds them: the forward pass streams them once per 32 samples.
@@ -188,6 +195,25 @@ impl Runs {
     #[inline(always)]
     pub fn bounded<'a, I: Index>(&'a self, range: std::ops::Range<usize>) -> Bounded<'a, I> {
         Bounded { indices: &I::of(&self.indices)[range], bound: self.bound }
+    }
+
+    /// The lines of piece `i` of `pieces`, which have about as many entries each.
+    pub fn piece(&self, i: usize, pieces: usize) -> std::ops::Range<usize> {
+        let entries = self.offsets[self.splits.len()] as usize;
+        let border = |i: usize| match i {
+            0 => 0,
+            _ if i == pieces => self.splits.len(),
+            _ => self.offsets[1..].partition_point(|&end| end as usize <= entries / pieces * i),
+        };
+        border(i)..border(i + 1)
+    }
+
+    /// Where the indices of an ascending `run` that lie in `others` begin and end.
+    #[inline(never)]
+    pub fn within<I: Index>(&self, run: std::ops::Range<usize>, others: &std::ops::Range<usize>) -> (usize, usize) {
+        let indices = &I::of(&self.indices)[run.clone()];
+        let before = |other: usize| run.start + indices.partition_point(|&i| (i.into() as usize) < other);
+        (before(others.start), before(others.end))
     }
 
     /// `(start, split, end)` of one line.

@@ -9,6 +9,7 @@ import { Random } from '../../ts/pattern/random.js';
 import { memory, WasmArray } from '../../ts/wasm/memory.js';
 import { bestVariant } from '../../ts/wasm/variant.js';
 import { type Case, cases, patternOf, reference, wholeNumbers } from '../support/cases.js';
+import { backward, forward, numbersOf } from '../support/products.js';
 
 const NO_DECAY = { forward: 0, rest: 0 };
 /** -0 and 0 are the same number. */
@@ -28,7 +29,7 @@ test('forward', () => {
   each((one) => {
     for (const relu of [false, true]) {
       const { pattern, batch, x, values, bias } = one;
-      expect(plain(kernels.forward(pattern, batch, x, values, bias, relu))).toEqual(plain(reference.forward(one, relu)));
+      expect(plain(forward(pattern, batch, x, values, bias, relu))).toEqual(plain(reference.forward(one, relu)));
     }
   });
 });
@@ -38,12 +39,12 @@ test('backward', () => {
     const { pattern, batch, x, values, dy, mask } = one;
     const expected = reference.backward(one);
     for (const wantDx of [true, false]) {
-      const { dx, dValues, dBias } = kernels.backward(pattern, batch, { x, values, dy, y: undefined }, wantDx, NO_DECAY);
+      const { dx, dValues, dBias } = backward(pattern, batch, { x, values, dy, y: undefined }, wantDx, NO_DECAY);
       expect(plain(dValues)).toEqual(plain(expected.dValues));
       expect(plain(dBias)).toEqual(plain(expected.dBias));
       expect(dx && plain(dx)).toEqual(wantDx ? plain(expected.dx) : undefined);
     }
-    const { dValues } = kernels.backward(pattern, batch, { x, values, dy, y: undefined }, true, { forward: 2, rest: 8 });
+    const { dValues } = backward(pattern, batch, { x, values, dy, y: undefined }, true, { forward: 2, rest: 8 });
     pattern.forEach((i, row, col) => {
       const factor = mask[row * pattern.cols + col] === 1 ? 2 : 8;
       expect(dValues[i] + 0).toBe(expected.dValues[i] + factor * values[i] + 0);
@@ -57,7 +58,7 @@ test('backward through relu', () => {
     const masked = { ...one, dy: one.dy.map((g, i) => (y[i] > 0 ? g : 0)) };
     const expected = reference.backward(masked);
     const { pattern, batch, x, values, dy } = one;
-    const got = kernels.backward(pattern, batch, { x, values, dy, y }, true, NO_DECAY);
+    const got = backward(pattern, batch, { x, values, dy, y }, true, NO_DECAY);
     expect(plain(got.dx as Float32Array)).toEqual(plain(expected.dx));
     expect(plain(got.dValues)).toEqual(plain(expected.dValues));
     expect(plain(got.dBias)).toEqual(plain(expected.dBias));
@@ -123,7 +124,7 @@ test('more than 65 536 features and units', () => {
   const x = new Float32Array(70_001);
   x[3] = 2;
   x[70_000] = 3;
-  expect(Array.from(kernels.forward(pattern, 1, x, Float32Array.of(10, 100), undefined, false))).toEqual([320]);
+  expect(Array.from(forward(pattern, 1, x, Float32Array.of(10, 100), undefined, false))).toEqual([320]);
   const tall = patternOf(
     Array.from({ length: 70_001 }, (_, i) => Number(i === 70_000)),
     1,
@@ -131,7 +132,7 @@ test('more than 65 536 features and units', () => {
   const dy = new Float32Array(70_001);
   dy[70_000] = 5;
   const operands = { x: Float32Array.of(2), values: Float32Array.of(3), dy, y: undefined };
-  const { dx, dValues } = kernels.backward(tall, 1, operands, true, NO_DECAY);
+  const { dx, dValues } = backward(tall, 1, operands, true, NO_DECAY);
   expect([dx?.[0], dValues[0]]).toEqual([15, 10]);
 });
 
@@ -139,13 +140,13 @@ describe('optimizers', () => {
   const random = new Random(4);
   test.each([1, 3, 4, 5, 31])('are exact on %d whole numbers', (n) => {
     const [w, g] = [wholeNumbers(random, n), wholeNumbers(random, n)];
-    expect(plain(kernels.sgd(w, g, 2))).toEqual(plain(w.map((v, i) => v - 2 * g[i])));
+    expect(plain(numbersOf(kernels.sgd(w, g, 2)))).toEqual(plain(w.map((v, i) => v - 2 * g[i])));
     for (const nesterov of [false, true]) {
       const m = new WasmArray(n);
       m.floats.fill(3);
       const moved = g.map((g) => 2 * 3 + g);
       const along = nesterov ? g.map((g, i) => g + 2 * moved[i]) : moved;
-      const got = kernels.momentum(w, g, m, { learningRate: 4, momentum: 2, nesterov });
+      const got = numbersOf(kernels.momentum(w, g, m, { learningRate: 4, momentum: 2, nesterov }));
       expect(plain(got)).toEqual(plain(w.map((v, i) => v - 4 * along[i])));
       expect(plain(m.floats)).toEqual(plain(moved));
       m.free();
@@ -155,12 +156,8 @@ describe('optimizers', () => {
   test('Adam moves a slot by the learning rate in its first step, whatever its neighbours', () => {
     const state = { m: new WasmArray(3), v: new WasmArray(3), steps: new WasmArray(3) };
     state.steps.words.set([0, 1000, 0]);
-    const w = kernels.adam(new Float32Array(3), Float32Array.of(5, 5, -5), state, {
-      learningRate: 1,
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 0,
-    });
+    const constants = { learningRate: 1, beta1: 0.9, beta2: 0.999, epsilon: 0 };
+    const w = numbersOf(kernels.adam(new Float32Array(3), Float32Array.of(5, 5, -5), state, constants));
     expect(w[0]).toBeCloseTo(-1, 5);
     expect(w[1]).toBeCloseTo(-0.1 / Math.sqrt(0.001 / (1 - 0.999 ** 1001)), 4);
     expect(w[2]).toBeCloseTo(1, 5);
@@ -172,8 +169,8 @@ describe('optimizers', () => {
 test('nothing stays behind in wasm memory', () => {
   const run = () => {
     each(({ pattern, batch, x, values, dy }) => {
-      kernels.forward(pattern, batch, x, values, undefined, true);
-      kernels.backward(pattern, batch, { x, values, dy, y: undefined }, true, NO_DECAY);
+      forward(pattern, batch, x, values, undefined, true);
+      backward(pattern, batch, { x, values, dy, y: undefined }, true, NO_DECAY);
     });
     new WasmArray(1000).free();
   };

@@ -354,8 +354,11 @@ export class SparseDense extends layers.Layer {
       const { activation } = this.#options;
       const name = activation.getClassName();
       const fused = name === 'linear' || name === 'relu';
+      // A cast or reshape that changes nothing would still copy.
+      const float = x.dtype === 'float32' ? x : tf.cast(x, 'float32');
+      const flat = x.rank === 2 ? float : tf.reshape(float, [-1, this.#cols]);
       const y = sparseDense({
-        x: tf.reshape(tf.cast(x, 'float32'), [-1, this.#cols]) as tf.Tensor2D,
+        x: flat as tf.Tensor2D,
         values: powerprop(this.values as unknown as tf.Tensor1D, this.alpha),
         bias: this.#bias?.read() as tf.Tensor1D | undefined,
         pattern: this.pattern,
@@ -363,7 +366,7 @@ export class SparseDense extends layers.Layer {
         decay: this.decay,
         probe: this.probe,
       });
-      const shaped = tf.reshape(y, [...x.shape.slice(0, -1), this.units]);
+      const shaped = x.rank === 2 ? y : tf.reshape(y, [...x.shape.slice(0, -1), this.units]);
       return fused ? shaped : activation.apply(shaped);
     });
   }

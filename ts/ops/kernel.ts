@@ -4,18 +4,42 @@
 // be read back from the device; that is said once.
 
 import * as tf from '@tensorflow/tfjs-core';
+import { WasmArray } from '../wasm/memory.js';
+import { Panels } from '../wasm/panels.js';
+import { type Held, home, keepAtHome } from './home.js';
 
-/** An input as a kernel sees it. On `cpu` and `wasm` a view of tfjs's own data: read only, and only until the kernel returns. */
+/** An input as a kernel sees it. */
 export interface Operand {
-  readonly values: Float32Array;
   readonly shape: number[];
+  /** What it is at home, or a view of tfjs's own data: read only, and only until the kernel returns. */
+  readonly held: Float32Array | Held;
 }
 
-/** An output. `owned` values are handed over; others are a view that will be copied. */
+/** An output: numbers that stay at home, or numbers for tfjs. Of the latter `owned` ones are handed over; others are a view that will be copied. */
 export interface Result {
   readonly shape: number[];
-  readonly values: Float32Array | Uint32Array;
+  readonly values: Float32Array | Uint32Array | Held;
   readonly owned?: boolean;
+  /** See {@link home}. */
+  readonly ticket?: boolean;
+}
+
+/** The flat numbers of an operand, where they are. */
+export function numbers({ held }: Operand): Float32Array | WasmArray {
+  return held instanceof Panels ? held.unpack().slice() : held;
+}
+
+/** The flat numbers of an operand in JavaScript: a view of someone's memory until the next call of a kernel. */
+export function floats(operand: Operand): Float32Array {
+  const flat = numbers(operand);
+  return flat instanceof WasmArray ? flat.floats : flat;
+}
+
+/** An operand `[batch, features]` in panels, to be freed. */
+export function panels({ held, shape }: Operand): Panels {
+  if (held instanceof Panels) return held.share();
+  const [batch, features] = shape;
+  return Panels.pack(held instanceof WasmArray ? held.floats.slice() : held, batch, features);
 }
 
 export type Operands = Record<string, Operand>;
@@ -78,15 +102,23 @@ function register<B>(name: string, backendName: string, bridge: Bridge<B>): void
     backendName,
     kernelFunc: ({ inputs, backend, attrs }) => {
       const operands: Operands = {};
-      for (const [key, info] of Object.entries(inputs)) {
-        if (info) operands[key] = { values: bridge.read(backend as B, info), shape: info.shape };
+      const given = Object.entries(inputs).filter((entry): entry is [string, tf.TensorInfo] => entry[1] != null);
+      const read = (key: string, info: tf.TensorInfo) => {
+        operands[key] = { shape: info.shape, held: home.find(info.dataId) ?? bridge.read(backend as B, info) };
+      };
+      for (const [key, info] of given) read(key, info);
+      // Reading may move data to this backend, whose memory then grows and leaves earlier views empty.
+      for (const [key, info] of given) {
+        if (operands[key].held instanceof Float32Array && operands[key].held.length !== tf.util.sizeFromShape(info.shape)) read(key, info);
       }
       // The caller's own: a second copy of this package has other wasm memory, where the caller's addresses would mean something else.
       const { run } = attrs as unknown as { run: Run<unknown> };
-      const write = ({ shape, values, owned = false }: Result): tf.TensorInfo =>
-        values instanceof Float32Array
+      const write = ({ shape, values, owned = false, ticket }: Result): tf.TensorInfo => {
+        if (values instanceof WasmArray || values instanceof Panels) return home.tensor(values, shape, ticket);
+        return values instanceof Float32Array
           ? bridge.write(backend as B, shape, 'float32', values, owned)
           : bridge.write(backend as B, shape, 'int32', new Int32Array(values.buffer, values.byteOffset, values.length), owned);
+      };
       const results = run(operands, attrs);
       return Array.isArray(results) ? results.map(write) : write(results);
     },
@@ -96,6 +128,7 @@ function register<B>(name: string, backendName: string, bridge: Bridge<B>): void
 /** Runs one of our kernels on the current backend. */
 export function runKernel<T extends tf.Tensor | tf.Tensor[]>(name: string, inputs: Record<string, tf.Tensor>, attrs: object): T {
   const backend = tf.getBackend();
+  keepAtHome(backend);
   if (!tf.getKernel(name, backend)) {
     register(name, backend, anyOther);
     if (!warned.has(backend)) {

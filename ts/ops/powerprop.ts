@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkNumber } from '../errors.js';
 import * as kernels from '../wasm/kernels.js';
-import { defineKernel, runKernel } from './kernel.js';
+import { defineKernel, floats, numbers, runKernel } from './kernel.js';
 
 /**
  * θ = φ·|φ|^(α−1), element by element: the weight that a stored φ of any shape stands for. α ≥ 1; α = 1 returns φ itself.
@@ -15,11 +15,11 @@ export function powerprop<T extends tf.Tensor>(phi: T, alpha: number): T {
   return alpha === 1 ? phi : (runKernel<tf.Tensor>('powerprop', { phi }, { alpha }) as T);
 }
 
-defineKernel<{ alpha: number }>('powerprop', ({ phi }, { alpha }) => ({ shape: phi.shape, values: kernels.power(phi.values, alpha) }));
+defineKernel<{ alpha: number }>('powerprop', ({ phi }, { alpha }) => ({ shape: phi.shape, values: kernels.power(numbers(phi), alpha) }));
 
 defineKernel<{ alpha: number }>('powerpropGradient', ({ phi, dTheta }, { alpha }) => ({
   shape: phi.shape,
-  values: kernels.powerGradient(phi.values, dTheta.values, alpha),
+  values: kernels.powerGradient(numbers(phi), numbers(dTheta), alpha),
 }));
 
 if (!tf.getGradient('powerprop')) {
@@ -42,7 +42,7 @@ export function thetaGradient(phi: tf.Tensor, dPhi: tf.Tensor, alpha: number): t
 
 defineKernel<{ alpha: number }>('thetaGradient', ({ phi, dPhi }, { alpha }) => ({
   shape: phi.shape,
-  values: kernels.thetaGradient(phi.values, dPhi.values, alpha),
+  values: kernels.thetaGradient(numbers(phi), numbers(dPhi), alpha),
 }));
 
 /** `phi + J·(next − phi)`: the step that an optimizer would take for θ, taken by φ through the Jacobian J = α·|φ|^(α−1). */
@@ -51,11 +51,12 @@ export function throughJacobian(phi: tf.Tensor, next: tf.Tensor, alpha: number):
 }
 
 defineKernel<{ alpha: number }>('throughJacobian', ({ phi, next }, { alpha }) => {
-  const step = next.values.slice();
-  for (let i = 0; i < step.length; i++) step[i] -= phi.values[i];
-  const values = kernels.powerGradient(phi.values, step, alpha).slice();
-  for (let i = 0; i < values.length; i++) values[i] += phi.values[i];
-  return { shape: phi.shape, values, owned: true };
+  const [from, step] = [floats(phi), floats(next).slice()];
+  for (let i = 0; i < step.length; i++) step[i] -= from[i];
+  const values = kernels.powerGradient(numbers(phi), step, alpha);
+  const [start, way] = [floats(phi), values.floats];
+  for (let i = 0; i < way.length; i++) way[i] += start[i];
+  return { shape: phi.shape, values };
 });
 
 /** The weights θ that stored φ stand for, as plain numbers, for ranking. φ itself where alpha is 1. */

@@ -2,6 +2,7 @@
 
 import type { CsrPattern } from '../pattern/csr.js';
 import * as kernels from '../wasm/kernels.js';
+import { Panels } from '../wasm/panels.js';
 
 /** Activations that came in, `[batch, in]`, and gradients of what went out before its activation, `[batch, out]`. */
 export interface Samples {
@@ -24,10 +25,11 @@ export class Probe {
   #passes: Samples[] = [];
 
   /** Takes a copy. Where the layer ended in relu, `y` is its output, and dy passes where it is positive. */
-  record(batch: number, x: Float32Array, dy: Float32Array, y: Float32Array | undefined): void {
-    const through = dy.slice();
-    if (y) for (let i = 0; i < through.length; i++) if (!(y[i] > 0)) through[i] = 0;
-    this.#passes.push({ batch, x: x.slice(), dy: through });
+  record(x: Panels, dy: Panels, y: Panels | undefined): void {
+    const through = dy.unpack().slice();
+    const output = y?.unpack();
+    if (output) for (let i = 0; i < through.length; i++) if (!(output[i] > 0)) through[i] = 0;
+    this.#passes.push({ batch: x.batch, x: x.unpack().slice(), dy: through });
   }
 
   /** Everything recorded, as one batch; nothing if there was no pass. */
@@ -64,8 +66,14 @@ export function steepest(pattern: CsrPattern, { batch, x, dy }: Samples, k: numb
 
 /** The gradients at the entries of a pattern, in its order: an SDDMM, 2·nnz·batch operations. */
 export function gradientAt(pattern: CsrPattern, { batch, x, dy }: Samples): Float32Array {
-  const values = new Float32Array(pattern.nnz);
-  return kernels.backward(pattern, batch, { x, values, y: undefined, dy }, false, { forward: 0, rest: 0 }).dValues.slice();
+  const operands = { x: Panels.pack(x, batch, pattern.cols), dy: Panels.pack(dy, batch, pattern.rows), y: undefined };
+  const { dValues, dBias } = kernels.backward(pattern, { ...operands, values: new Float32Array(pattern.nnz) }, false, {
+    forward: 0,
+    rest: 0,
+  });
+  const gradients = dValues.floats.slice();
+  for (const used of [operands.x, operands.dy, dValues, dBias]) used.free();
+  return gradients;
 }
 
 /** The L2 norm of the whole gradient of a layer `[rows, cols]`. Costs two dense products. */

@@ -4,7 +4,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { ShapeError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import * as kernels from '../wasm/kernels.js';
-import { defineKernel, type Operand, type Result, runKernel } from './kernel.js';
+import type { WasmArray } from '../wasm/memory.js';
+import type { Panels } from '../wasm/panels.js';
+import { defineKernel, numbers, panels, type Result, runKernel } from './kernel.js';
 import type { Probe } from './probe.js';
 
 export type { Decay } from '../wasm/kernels.js';
@@ -57,24 +59,33 @@ export function sparseDense({ x, values, bias, pattern, activation = 'linear', d
   if (bias && (bias.rank !== 1 || bias.size !== pattern.rows)) throw new ShapeError('sparseDense bias', [pattern.rows], bias.shape);
   const attrs: Attrs = { pattern, activation, decay, probe };
   // Under the tape a key whose value is undefined fails inside tfjs: leave it out.
-  return runKernel('sparseDense', bias ? { x, values, bias } : { x, values }, attrs);
+  const [y, ticket] = runKernel<[tf.Tensor2D, tf.Tensor]>('sparseDense', bias ? { x, values, bias } : { x, values }, attrs);
+  // The tape, if there is one, has its own by now.
+  ticket.dispose();
+  return y;
 }
 
+/** Returns also a ticket for x in panels, so that the backward pass finds them packed. */
 defineKernel<Attrs>('sparseDense', ({ x, values, bias }, { pattern, activation }) => {
-  const batch = x.shape[0];
-  return {
-    shape: [batch, pattern.rows],
-    values: kernels.forward(pattern, batch, x.values, values.values, bias?.values, activation === 'relu'),
-  };
+  const packed = panels(x);
+  const y = kernels.forward(pattern, packed, numbers(values), bias && numbers(bias), activation === 'relu');
+  return [
+    { shape: [packed.batch, pattern.rows], values: y },
+    { shape: [0], values: packed, ticket: true },
+  ];
 });
 
 type Wanted = 'x' | 'values' | 'bias';
+type Waiting = Partial<Record<Wanted, Result & { values: WasmArray }>>;
 
 interface GradientAttrs extends Attrs {
   wanted: Wanted;
   /** Gradients computed by an earlier thunk of the same backward call. */
-  done: Partial<Record<Wanted, Result>>;
+  done: Waiting;
 }
+
+/** Of the latest pass. What nobody has asked for by the next one, such as the gradient of frozen values, is not wanted. */
+let latest: Waiting = {};
 
 /**
  * One fused pass computes all gradients when the first is asked for; the others wait in `done`. tfjs asks for `x` first, and does not ask where
@@ -82,26 +93,33 @@ interface GradientAttrs extends Attrs {
  */
 defineKernel<GradientAttrs>('sparseDenseGradient', (operands, { pattern, decay, probe, wanted, done }) => {
   const waiting = done[wanted];
+  delete done[wanted];
   if (waiting) return waiting;
-  const { x, values, dy, y } = operands as { x: Operand; values: Operand; dy: Operand; y?: Operand };
-  const arrays = { x: x.values, values: values.values, dy: dy.values, y: y?.values };
-  probe?.record(x.shape[0], x.values, dy.values, y?.values);
-  const { dx, dValues, dBias } = kernels.backward(pattern, x.shape[0], arrays, wanted === 'x', decay);
-  if (wanted !== 'values') done.values = { shape: [pattern.nnz], values: dValues.slice(), owned: true };
-  if (wanted !== 'bias') done.bias = { shape: [pattern.rows], values: dBias.slice(), owned: true };
-  if (dx) return { shape: x.shape, values: dx };
-  return wanted === 'values' ? { shape: [pattern.nnz], values: dValues } : { shape: [pattern.rows], values: dBias };
+  for (const { values } of Object.values(latest)) values.free();
+  latest = done;
+  const x = operands.x.held as Panels;
+  const [dy, y] = [panels(operands.dy), operands.y && panels(operands.y)];
+  probe?.record(x, dy, y);
+  const { dx, dValues, dBias } = kernels.backward(pattern, { x, values: numbers(operands.values), y, dy }, wanted === 'x', decay);
+  dy.free();
+  y?.free();
+  done.values = { shape: [pattern.nnz], values: dValues };
+  done.bias = { shape: [pattern.rows], values: dBias };
+  if (dx) return { shape: [x.batch, x.features], values: dx };
+  const result = done[wanted] as Result;
+  delete done[wanted];
+  return result;
 });
 
 if (!tf.getGradient('sparseDense')) {
   tf.registerGradient({
     kernelName: 'sparseDense',
-    inputsToSave: ['x', 'values'],
-    outputsToSave: [true],
-    gradFunc: (dy, saved, attrs) => {
-      const [x, values, y] = saved;
+    inputsToSave: ['values'],
+    outputsToSave: [true, true],
+    gradFunc: (dys, saved, attrs) => {
+      const [values, y, x] = saved;
       const { activation } = attrs as unknown as Attrs;
-      const inputs = { x, values, dy: dy as tf.Tensor, ...(activation === 'relu' ? { y } : {}) };
+      const inputs = { x, values, dy: (dys as tf.Tensor[])[0], ...(activation === 'relu' ? { y } : {}) };
       const done = {};
       const gradient = (wanted: Wanted) => () => runKernel<tf.Tensor>('sparseDenseGradient', inputs, { ...attrs, wanted, done });
       return { x: gradient('x'), values: gradient('values'), bias: gradient('bias') };

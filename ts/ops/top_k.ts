@@ -4,7 +4,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { checkCount, checkNumber, OptionError, ShapeError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import * as kernels from '../wasm/kernels.js';
-import { defineKernel, runKernel } from './kernel.js';
+import { defineKernel, floats, type Operand, runKernel } from './kernel.js';
 
 /**
  * The k entries of `x [n]` with the largest magnitude, in the order of their indices (`tf.topk` sorts by value instead). Exact, without a
@@ -18,14 +18,18 @@ export function topK(x: tf.Tensor1D, k: number): { values: tf.Tensor1D; indices:
 }
 
 defineKernel<{ k: number }>('topK', ({ x }, { k }) => {
-  const indices = kernels.topK(x.values, k).slice();
+  const all = copy(x);
+  const indices = kernels.topK(all, k).slice();
   const values = new Float32Array(k);
-  for (let i = 0; i < k; i++) values[i] = x.values[indices[i]];
+  for (let i = 0; i < k; i++) values[i] = all[indices[i]];
   return [
     { shape: [k], values, owned: true },
     { shape: [k], values: indices, owned: true },
   ];
 });
+
+/** A view of our own memory would not outlast the kernel's making room. */
+const copy = (operand: Operand) => floats(operand).slice();
 
 interface GradientArgs {
   /** Activations that came in, `[batch, in]`. */
@@ -59,7 +63,7 @@ export function gradientTopK(args: GradientArgs & { k: number }): { rows: tf.Ten
 }
 
 defineKernel<{ pattern: CsrPattern; k: number }>('gradientTopK', ({ x, dy }, { pattern, k }) => {
-  const { rows, cols, gradients } = kernels.gradientTopK(pattern, x.shape[0], x.values, dy.values, k);
+  const { rows, cols, gradients } = kernels.gradientTopK(pattern, x.shape[0], copy(x), copy(dy), k);
   return [rows, cols, gradients].map((values) => ({ shape: [values.length], values }));
 });
 
@@ -73,7 +77,7 @@ export function gradientReduce(args: GradientArgs & { threshold?: number }): Rec
 }
 
 defineKernel<{ pattern: CsrPattern; threshold: number }>('gradientReduce', ({ x, dy }, { pattern, threshold }) =>
-  Array.from(kernels.gradientReduce(pattern, x.shape[0], x.values, dy.values, threshold), (value) => ({
+  Array.from(kernels.gradientReduce(pattern, x.shape[0], copy(x), copy(dy), threshold), (value) => ({
     shape: [],
     values: Float32Array.of(value),
     owned: true,

@@ -1,10 +1,12 @@
 // tfjs fixes a variable's shape for life. Patterns change the number of their weights, and the variable must stay the one that optimizers know.
 
 import * as tf from '@tensorflow/tfjs-core';
+import { home } from './home.js';
 
-/** `variable.assign(value)`, also for a value of another shape. */
+/** `variable.assign(value)`, also for a value of another shape, and without moving one that is at home. */
 export function assign(variable: tf.Variable, value: tf.Tensor): void {
-  if (tf.util.arraysEqual(variable.shape, value.shape)) {
+  const atHome = home.find(value.dataId) !== undefined;
+  if (!atHome && tf.util.arraysEqual(variable.shape, value.shape)) {
     variable.assign(value);
     return;
   }
@@ -13,8 +15,13 @@ export function assign(variable: tf.Variable, value: tf.Tensor): void {
   engine.disposeTensor(variable);
   const { shape, size, strides, dataId } = value;
   Object.assign(variable, { shape, size, strides, dataId });
-  // tfjs's own call; its type asks for a backend where null means that of the data.
-  engine.incRef(variable, null as unknown as tf.KernelBackend);
+  if (atHome) {
+    engine.trackTensor(variable, home);
+    home.incRef(dataId);
+  } else {
+    // tfjs's own call; its type asks for a backend where null means that of the data.
+    engine.incRef(variable, null as unknown as tf.KernelBackend);
+  }
 }
 
 /** The variable that a saved slot belongs to: tfjs and we name slots VARIABLE/SLOT. */

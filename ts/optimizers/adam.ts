@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { checkNumber } from '../errors.js';
-import { defineKernel, runKernel } from '../ops/kernel.js';
+import { defineKernel, numbers, runKernel } from '../ops/kernel.js';
 import * as kernels from '../wasm/kernels.js';
 import { type Moments, SlotOptimizer, type Slots } from './optimizer.js';
 
@@ -53,7 +53,7 @@ type AdamSlots = Parameters<typeof kernels.adam>[2];
 
 defineKernel<{ slots: AdamSlots; constants: kernels.AdamConstants }>('adam', ({ value, gradient }, { slots, constants }) => ({
   shape: value.shape,
-  values: kernels.adam(value.values, gradient.values, slots, constants),
+  values: kernels.adam(numbers(value), numbers(gradient), slots, constants),
 }));
 
 tf.serialization.registerClass(SparseAdam, 'tfjs-sparse');

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { checkNumber } from '../errors.js';
-import { defineKernel, runKernel } from '../ops/kernel.js';
+import { defineKernel, numbers, runKernel } from '../ops/kernel.js';
 import * as kernels from '../wasm/kernels.js';
 import { type Moments, SlotOptimizer, type Slots } from './optimizer.js';
 
@@ -43,7 +43,7 @@ type Constants = Parameters<typeof kernels.momentum>[3];
 
 defineKernel<{ slots: Slots; constants: Constants }>('momentum', ({ value, gradient }, { slots, constants }) => ({
   shape: value.shape,
-  values: kernels.momentum(value.values, gradient.values, slots.momentum, constants),
+  values: kernels.momentum(numbers(value), numbers(gradient), slots.momentum, constants),
 }));
 
 tf.serialization.registerClass(SparseMomentum, 'tfjs-sparse');

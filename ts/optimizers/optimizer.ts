@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { OptionError, ShapeError } from '../errors.js';
 import { alphas, thetaGradient, throughJacobian } from '../ops/powerprop.js';
-import { sameVariable, variableOf } from '../ops/variable.js';
+import { assign, sameVariable, variableOf } from '../ops/variable.js';
 import { carried } from '../pattern/carried.js';
 import { carry } from '../wasm/kernels.js';
 import { WasmArray } from '../wasm/memory.js';
@@ -65,7 +65,7 @@ export abstract class SlotOptimizer extends tf.Optimizer {
       if (!tf.util.arraysEqual(tensor.shape, variable.shape)) throw new ShapeError(`gradient of ${name}`, variable.shape, tensor.shape);
       const alpha = this.moments === 'theta' ? alphas.get(variable) : undefined;
       tf.tidy(() =>
-        variable.assign(alpha === undefined ? this.update(variable, tensor, slots) : this.#onTheta(variable, tensor, slots, alpha)),
+        assign(variable, alpha === undefined ? this.update(variable, tensor, slots) : this.#onTheta(variable, tensor, slots, alpha)),
       );
     });
     this.incrementIterations();

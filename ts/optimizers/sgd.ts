@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { checkNumber } from '../errors.js';
-import { defineKernel, runKernel } from '../ops/kernel.js';
+import { defineKernel, numbers, runKernel } from '../ops/kernel.js';
 import * as kernels from '../wasm/kernels.js';
 import { SlotOptimizer } from './optimizer.js';
 
@@ -33,7 +33,7 @@ export class SparseSgd extends SlotOptimizer {
 
 defineKernel<{ learningRate: number }>('sgd', ({ value, gradient }, { learningRate }) => ({
   shape: value.shape,
-  values: kernels.sgd(value.values, gradient.values, learningRate),
+  values: kernels.sgd(numbers(value), numbers(gradient), learningRate),
 }));
 
 tf.serialization.registerClass(SparseSgd, 'tfjs-sparse');

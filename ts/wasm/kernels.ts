@@ -4,7 +4,9 @@
 
 import * as rust from '#wasm';
 import { CsrPattern } from '../pattern/csr.js';
-import { carve, doubles, floats, loaded, type WasmArray, words } from './memory.js';
+import { carve, doubles, floats, loaded, type Numbers, placed, room, WasmArray, words } from './memory.js';
+import { Panels } from './panels.js';
+import { withTile } from './tiles.js';
 
 /** A pattern in wasm memory, in both orders. Made at first use, 8 bytes per entry. */
 const prepared = new WeakMap<CsrPattern, rust.Pattern>();
@@ -30,22 +32,14 @@ function copyIn(at: number, values: Float32Array): void {
   floats(at, values.length).set(values);
 }
 
-/** `y [batch, out]` = act(x·Wᵀ + bias). */
-export function forward(
-  pattern: CsrPattern,
-  batch: number,
-  x: Float32Array,
-  values: Float32Array,
-  bias: Float32Array | undefined,
-  relu: boolean,
-): Float32Array {
+/** act(x·Wᵀ + bias). */
+export function forward(pattern: CsrPattern, x: Panels, values: Numbers, bias: Numbers | undefined, relu: boolean): Panels {
   const twin = inWasm(pattern);
-  const [atX, atValues, atBias, atY] = carve(x.length, values.length, pattern.rows, batch * pattern.rows);
-  copyIn(atX, x);
-  copyIn(atValues, values);
-  if (bias) copyIn(atBias, bias);
-  rust.forward(twin, batch, atX, atValues, bias ? atBias : 0, atY, relu);
-  return floats(atY, batch * pattern.rows);
+  const y = new Panels(x.batch, pattern.rows);
+  const [roomValues, roomBias] = carve(room(values), room(bias));
+  const [atValues, atBias] = [placed(values, roomValues), bias ? placed(bias, roomBias) : 0];
+  withTile(pattern, x.batch, (tile) => rust.forward(twin, x.batch, x.at, atValues, atBias, y.at, relu, tile));
+  return y;
 }
 
 /** Factors of `decay · value` that join dValues, for the forward set A and for B∖A. */
@@ -55,38 +49,28 @@ export interface Decay {
 }
 
 export interface BackwardOperands {
-  x: Float32Array;
-  values: Float32Array;
+  x: Panels;
+  values: Numbers;
   /** The layer's output, where it ended in relu. */
-  y: Float32Array | undefined;
-  dy: Float32Array;
+  y: Panels | undefined;
+  dy: Panels;
 }
 
 /** All gradients of {@link forward} in one pass; `dx` only if wanted. */
 export function backward(
   pattern: CsrPattern,
-  batch: number,
   { x, values, y, dy }: BackwardOperands,
   wantDx: boolean,
   decay: Decay,
-): { dx: Float32Array | undefined; dValues: Float32Array; dBias: Float32Array } {
+): { dx: Panels | undefined; dValues: WasmArray; dBias: WasmArray } {
   const twin = inWasm(pattern);
   const { nnz, rows } = pattern;
-  const [atX, atValues, atY, atDy, atDx, atDValues, atDBias] = carve(
-    x.length,
-    nnz,
-    y ? dy.length : 0,
-    dy.length,
-    wantDx ? x.length : 0,
-    nnz,
-    rows,
-  );
-  copyIn(atX, x);
-  copyIn(atValues, values);
-  if (y) copyIn(atY, y);
-  copyIn(atDy, dy);
-  rust.backward(twin, batch, atX, atValues, y ? atY : 0, atDy, wantDx ? atDx : 0, atDValues, atDBias, decay.forward, decay.rest);
-  return { dx: wantDx ? floats(atDx, x.length) : undefined, dValues: floats(atDValues, nnz), dBias: floats(atDBias, rows) };
+  const dx = wantDx ? new Panels(x.batch, x.features) : undefined;
+  const [dValues, dBias] = [new WasmArray(nnz, false), new WasmArray(rows, false)];
+  const [roomValues] = carve(room(values));
+  const atValues = placed(values, roomValues);
+  rust.backward(twin, x.batch, x.at, atValues, y?.at ?? 0, dy.at, dx?.at ?? 0, dValues.at, dBias.at, decay.forward, decay.rest);
+  return { dx, dValues, dBias };
 }
 
 /** Indices of the k largest magnitudes, ascending; equal magnitudes: the lower index wins. Throws on NaN. */
@@ -279,51 +263,51 @@ export function gradientReduce(pattern: CsrPattern, batch: number, x: Float32Arr
 }
 
 /** θ = φ·|φ|^(α−1). */
-export function power(phi: Float32Array, alpha: number): Float32Array {
-  const [atPhi, atTheta] = carve(phi.length, phi.length);
-  copyIn(atPhi, phi);
-  rust.power(atPhi, atTheta, phi.length, alpha);
-  return floats(atTheta, phi.length);
+export function power(phi: Numbers, alpha: number): WasmArray {
+  const theta = new WasmArray(phi.length, false);
+  const [roomPhi] = carve(room(phi));
+  rust.power(placed(phi, roomPhi), theta.at, phi.length, alpha);
+  return theta;
 }
 
 /** dφ = dθ·α·|φ|^(α−1). */
-export function powerGradient(phi: Float32Array, dTheta: Float32Array, alpha: number): Float32Array {
-  const [atPhi, atDTheta, atDPhi] = carve(phi.length, phi.length, phi.length);
-  copyIn(atPhi, phi);
-  copyIn(atDTheta, dTheta);
-  rust.powerGradient(atPhi, atDTheta, atDPhi, phi.length, alpha);
-  return floats(atDPhi, phi.length);
+export function powerGradient(phi: Numbers, dTheta: Numbers, alpha: number): WasmArray {
+  return ofTwo(phi, dTheta, (atPhi, atDTheta, atDPhi) => rust.powerGradient(atPhi, atDTheta, atDPhi, phi.length, alpha));
 }
 
 /** dθ = dφ/(α·|φ|^(α−1)), 0 where that is not known. */
-export function thetaGradient(phi: Float32Array, dPhi: Float32Array, alpha: number): Float32Array {
-  const [atPhi, atDPhi, atDTheta] = carve(phi.length, phi.length, phi.length);
-  copyIn(atPhi, phi);
-  copyIn(atDPhi, dPhi);
-  rust.thetaGradient(atPhi, atDPhi, atDTheta, phi.length, alpha);
-  return floats(atDTheta, phi.length);
+export function thetaGradient(phi: Numbers, dPhi: Numbers, alpha: number): WasmArray {
+  return ofTwo(phi, dPhi, (atPhi, atDPhi, atDTheta) => rust.thetaGradient(atPhi, atDPhi, atDTheta, phi.length, alpha));
 }
 
-function update(values: Float32Array, gradients: Float32Array, run: (atValues: number, atGradients: number) => void): Float32Array {
-  const [atValues, atGradients] = carve(values.length, values.length);
-  copyIn(atValues, values);
-  copyIn(atGradients, gradients);
-  run(atValues, atGradients);
-  return floats(atValues, values.length);
+function ofTwo(a: Numbers, b: Numbers, run: (atA: number, atB: number, atOut: number) => void): WasmArray {
+  const out = new WasmArray(a.length, false);
+  const [roomA, roomB] = carve(room(a), room(b));
+  run(placed(a, roomA), placed(b, roomB), out.at);
+  return out;
+}
+
+/** The values are updated in place, in a copy. */
+function update(values: Numbers, gradients: Numbers, run: (atValues: number, atGradients: number) => void): WasmArray {
+  const next = new WasmArray(values.length, false);
+  const [roomGradients] = carve(room(gradients));
+  next.floats.set(values instanceof WasmArray ? values.floats : values);
+  run(next.at, placed(gradients, roomGradients));
+  return next;
 }
 
 /** The values after one step of SGD. */
-export function sgd(values: Float32Array, gradients: Float32Array, learningRate: number): Float32Array {
+export function sgd(values: Numbers, gradients: Numbers, learningRate: number): WasmArray {
   return update(values, gradients, (w, g) => rust.sgd(w, g, values.length, learningRate));
 }
 
 /** The values after one step of momentum; `m` moves on. */
 export function momentum(
-  values: Float32Array,
-  gradients: Float32Array,
+  values: Numbers,
+  gradients: Numbers,
   m: WasmArray,
   { learningRate, momentum, nesterov }: { learningRate: number; momentum: number; nesterov: boolean },
-): Float32Array {
+): WasmArray {
   return update(values, gradients, (w, g) => rust.momentum(w, g, m.at, values.length, learningRate, momentum, nesterov));
 }
 
@@ -336,11 +320,11 @@ export interface AdamConstants {
 
 /** The values after one step of Adam; `m`, `v` and each slot's `steps` move on. */
 export function adam(
-  values: Float32Array,
-  gradients: Float32Array,
+  values: Numbers,
+  gradients: Numbers,
   { m, v, steps }: { m: WasmArray; v: WasmArray; steps: WasmArray },
   { learningRate, beta1, beta2, epsilon }: AdamConstants,
-): Float32Array {
+): WasmArray {
   return update(values, gradients, (w, g) => rust.adam(w, g, m.at, v.at, steps.at, values.length, learningRate, beta1, beta2, epsilon));
 }
 

@@ -37,23 +37,26 @@ export function doubles(at: number, length: number): Float64Array {
 
 const MAX_BLOCK = 2 ** 31 - 4096;
 
-function allocated(bytes: number): number {
+function allocated(bytes: number, zeroed: boolean): number {
   loaded();
   // Rust refuses blocks from 2 GB up, and a count beyond 32 bits would wrap around to a small one.
-  const at = bytes > MAX_BLOCK ? 0 : allocate(bytes) >>> 0; // addresses above 2 GB come back negative
+  const at = bytes > MAX_BLOCK ? 0 : allocate(bytes, zeroed) >>> 0; // addresses above 2 GB come back negative
   if (at === 0) throw new RangeError(`tfjs-sparse: no room for ${bytes} more bytes in wasm memory (4 GB in all, 2 GB in one piece)`);
   return at;
 }
 
 const registry = new FinalizationRegistry(({ at, bytes }: { at: number; bytes: number }) => release(at, bytes));
 
-/** Zeroed 32-bit numbers in wasm memory that outlast a call. Freed by `free()`, or when the object is collected. */
+/** 32-bit numbers in wasm memory that outlast a call: zeros, or anything for who will write them all. Freed by `free()`, or when the object is collected. */
 export class WasmArray {
   #at: number;
 
-  constructor(readonly length: number) {
+  constructor(
+    readonly length: number,
+    zeroed = true,
+  ) {
     const bytes = 4 * Math.max(1, length);
-    this.#at = allocated(bytes);
+    this.#at = allocated(bytes, zeroed);
     registry.register(this, { at: this.#at, bytes }, this);
   }
 
@@ -95,7 +98,22 @@ export function carve(...lengths: number[]): number[] {
   if (end > workspace.bytes) {
     if (workspace.at) release(workspace.at, workspace.bytes);
     workspace = { at: 0, bytes: 0 };
-    workspace = { at: allocated(end), bytes: end };
+    workspace = { at: allocated(end, false), bytes: end };
   }
   return starts.map((start) => workspace.at + start);
+}
+
+/** Numbers that a kernel reads: in wasm memory already, or to be copied there. */
+export type Numbers = Float32Array | WasmArray;
+
+/** The address of numbers: their own, or `at`, to which they are copied. */
+export function placed(numbers: Numbers, at: number): number {
+  if (numbers instanceof WasmArray) return numbers.at;
+  floats(at, numbers.length).set(numbers);
+  return at;
+}
+
+/** The room in working memory that {@link placed} needs. */
+export function room(numbers: Numbers | undefined): number {
+  return numbers instanceof Float32Array ? numbers.length : 0;
 }

@@ -1,11 +1,14 @@
 //! dX, dValues and dBias in one pass over the entries (SpMMᵀ and SDDMM fused).
 //!
 //! What limits it: multiply-adds. In column order a row of X and a row of dX stay in registers; each entry loads one row of dY and uses it
-//! twice, 8 multiply-adds for 4 loads. Two separate passes would load 8.
+//! twice, 8 multiply-adds for 4 loads (86 to 96 % of peak with relaxed-simd). Two separate passes would load 8.
+//!
+//! Without dX, in the first layer of a network, there is a load for each multiply-add again. Two panels then go through together, and their
+//! sums side by side: in one chain of eight they had waited for each other (51 % of peak instead of 64 %).
 
-use super::PANEL;
-use crate::lanes::{F32x4, Row};
-use crate::pattern::{CsrPattern, Indices, Runs};
+use super::{PANEL, panels};
+use crate::lanes::{F32x4, Row, gather};
+use crate::pattern::{Bounded, CsrPattern, Index, Indices};
 use std::ops::Range;
 
 /// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache.
@@ -26,151 +29,215 @@ pub struct Scratch {
     partial: Vec<[f32; 4]>,
 }
 
-/// `dX = dY·W` over A, and `dValues = (dYᵀ·X) at B + decay·values`: `x` and `dx` panels `[P][in]`, `dy` panels `[P][out]`, `values` and `d_values`
-/// `[nnz]` in the pattern's order. Overwrites `dx` and `d_values`. Without `dx` (the first layer of a network) it computes `d_values` alone.
-/// Cost: (|A| + |B|)·16·P multiply-adds; |B|·16·P without `dx`. Memory: 20 bytes per entry of one block of columns.
-#[allow(clippy::too_many_arguments)] // one pass over the entries has these operands
-pub fn backward(
-    pattern: &CsrPattern,
-    values: &[f32],
-    x: &[Row],
-    dy: &[Row],
-    dx: Option<&mut [Row]>,
-    d_values: &mut [f32],
-    panels: usize,
+/// `dX = dY·W` over A, and `dValues = (dYᵀ·X) at B + decay·values`, as independent chunks, each of which writes results of its own: a block
+/// of columns over all panels in their order.
+pub struct Backward<'a> {
+    pattern: &'a CsrPattern,
+    values: &'a [f32],
+    x: &'a [Row],
+    dy: &'a [Row],
+    batch: usize,
     decay: Decay,
-    scratch: &mut Scratch,
-) {
-    assert_eq!(values.len(), pattern.nnz());
-    assert_eq!(d_values.len(), pattern.nnz());
-    assert_eq!(x.len(), panels * pattern.cols());
-    assert_eq!(dy.len(), panels * pattern.rows());
-    assert!(dx.as_ref().is_none_or(|dx| dx.len() == x.len()));
-    match pattern.by_column.indices() {
-        Indices::U16(indices) => blocks(pattern, indices, values, x, dy, dx, d_values, panels, decay, scratch),
-        Indices::U32(indices) => blocks(pattern, indices, values, x, dy, dx, d_values, panels, decay, scratch),
-    }
+    chunks: usize,
 }
 
-#[allow(clippy::too_many_arguments)]
-fn blocks<I: Copy + Into<u32>>(
-    pattern: &CsrPattern,
-    indices: &[I],
-    values: &[f32],
-    x: &[Row],
-    dy: &[Row],
-    mut dx: Option<&mut [Row]>,
-    d_values: &mut [f32],
-    panels: usize,
-    decay: Decay,
-    scratch: &mut Scratch,
-) {
-    let columns = &pattern.by_column;
-    let (rows, cols) = (pattern.rows(), pattern.cols());
-    let mut first = 0;
-    while first < cols {
-        let end = block_end(columns, first);
-        let entries = columns.offsets[first] as usize..columns.offsets[end] as usize;
-        let positions = &pattern.row_position[entries.clone()];
-        scratch.values.clear();
-        scratch.values.extend(positions.iter().map(|&p| values[p as usize]));
-        // Overwritten by the first panel: what an earlier block left there does not matter.
+impl<'a> Backward<'a> {
+    /// `values [nnz]` in the pattern's order, `x` panels `[P][in]` and `dy` panels `[P][out]` of `batch` samples, 0 beyond them.
+    pub fn new(pattern: &'a CsrPattern, values: &'a [f32], x: &'a [Row], dy: &'a [Row], batch: usize, decay: Decay) -> Self {
+        assert_eq!(values.len(), pattern.nnz());
+        assert_eq!(x.len(), panels(batch) * pattern.cols());
+        assert_eq!(dy.len(), panels(batch) * pattern.rows());
+        Self { pattern, values, x, dy, batch, decay, chunks: pattern.nnz().div_ceil(BLOCK).max(1) }
+    }
+
+    pub fn chunks(&self) -> usize {
+        self.chunks
+    }
+
+    /// Overwrites its part of `dx`, panels `[P][in]`, and of `d_values [nnz]`, before decay. Without `dx` (the first layer of a network) it computes `d_values`
+    /// alone. Cost over all chunks: (|A| + |B|)·batch multiply-adds; |B|·batch without `dx`. Memory: 20 bytes per entry of one chunk.
+    pub fn chunk(&self, i: usize, dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
+        assert_eq!(d_values.len(), self.pattern.nnz());
+        assert!(dx.as_ref().is_none_or(|dx| dx.len() == self.x.len()));
+        match self.pattern.by_column.indices() {
+            Indices::U16(_) => self.chunk_of::<u16>(i, dx, d_values, scratch),
+            Indices::U32(_) => self.chunk_of::<u32>(i, dx, d_values, scratch),
+        }
+    }
+
+    fn chunk_of<I: Index>(&self, i: usize, dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
+        let by_column = &self.pattern.by_column;
+        let columns = by_column.piece(i, self.chunks);
+        let entries = by_column.offsets[columns.start] as usize..by_column.offsets[columns.end] as usize;
+        let positions = &self.pattern.row_position[entries.clone()];
+        // Overwritten by the first panel: what an earlier chunk left there does not matter.
         scratch.partial.resize(entries.len().max(scratch.partial.len()), [0.0; 4]);
-        let here = |run: Range<usize>| run.start - entries.start..run.end - entries.start;
+        let partial = &mut scratch.partial[..entries.len()];
+        if self.batch <= PANEL / 2 {
+            partial.fill([0.0; 4]);
+        }
+        if let Some(dx) = dx {
+            scratch.values.clear();
+            scratch.values.extend(positions.iter().map(|&p| self.values[p as usize]));
+            Block { of: self, columns, first_entry: entries.start, values: &scratch.values }.both_products::<I>(dx, partial);
+        } else {
+            Block { of: self, columns, first_entry: entries.start, values: &[] }.sddmm::<I>(partial);
+        }
+        sum_lanes(partial, positions, d_values);
+    }
 
-        let mut p = 0;
-        while p < panels {
-            let (x0, dy0) = (&x[p * cols..][..cols], &dy[p * rows..][..rows]);
-            if let Some(dx) = &mut dx {
-                let dx = &mut dx[p * cols..][..cols];
-                for column in first..end {
-                    let (start, split, stop) = columns.line(column);
-                    let x = x0[column].lanes();
-                    let partial = &mut scratch.partial[here(start..stop)];
-                    let (of_a, of_rest) = partial.split_at_mut(split - start);
-                    let (a, rest) = (&indices[start..split], &indices[split..stop]);
-                    let weights = &scratch.values[here(start..split)];
-                    if p == 0 {
-                        dx[column].set(both::<true, _>(a, weights, x, dy0, of_a));
-                        sddmm_16::<true, _>(rest, x, dy0, of_rest);
-                    } else {
-                        dx[column].set(both::<false, _>(a, weights, x, dy0, of_a));
-                        sddmm_16::<false, _>(rest, x, dy0, of_rest);
-                    }
-                }
-                p += 1;
-                continue;
-            }
-            let pair = p + 1 < panels;
-            for column in first..end {
-                let (start, _, stop) = columns.line(column);
-                let (indices, partial) = (&indices[start..stop], &mut scratch.partial[here(start..stop)]);
-                let x0 = x0[column].lanes();
-                if pair {
-                    let x1 = x[(p + 1) * cols + column].lanes();
-                    let dy1 = &dy[(p + 1) * rows..][..rows];
-                    if p == 0 {
-                        sddmm_32::<true, _>(indices, [x0, x1], dy0, dy1, partial);
-                    } else {
-                        sddmm_32::<false, _>(indices, [x0, x1], dy0, dy1, partial);
-                    }
-                } else if p == 0 {
-                    sddmm_16::<true, _>(indices, x0, dy0, partial);
-                } else {
-                    sddmm_16::<false, _>(indices, x0, dy0, partial);
-                }
-            }
-            p += if pair { 2 } else { 1 };
+    /// Adds `decay · value` to `d_values`, after all chunks.
+    fn decay(&self, d_values: &mut [f32]) {
+        if self.decay.forward == 0.0 && self.decay.rest == 0.0 {
+            return;
         }
-        if panels == 0 {
-            scratch.partial[..entries.len()].fill([0.0; 4]);
-        }
-
-        sum_lanes(&mut scratch.partial[..entries.len()]);
-        for column in first..end {
-            let (start, split, stop) = columns.line(column);
-            for (run, decay) in [(start..split, decay.forward), (split..stop, decay.rest)] {
-                for i in here(run) {
-                    d_values[positions[i] as usize] = scratch.partial[i / 4][i % 4] + decay * scratch.values[i];
+        for row in 0..self.pattern.rows() {
+            let (start, split, stop) = self.pattern.by_row.line(row);
+            for (run, decay) in [(start..split, self.decay.forward), (split..stop, self.decay.rest)] {
+                for (d_value, value) in d_values[run.clone()].iter_mut().zip(&self.values[run]) {
+                    *d_value += decay * value;
                 }
             }
         }
-        first = end;
     }
 }
 
-/// Turns the partial sums of each entry, four lanes, into its sum, (0 + 1) + (2 + 3), packed to the front: entry `i` is then at
-/// `partial[i / 4][i % 4]`.
-fn sum_lanes(partial: &mut [[f32; 4]]) {
-    let load = |partial: &[[f32; 4]], i: usize| partial.get(i).map_or(F32x4::splat(0.0), F32x4::load);
-    for q in 0..partial.len().div_ceil(4) {
-        let lanes = F32x4::transpose([0, 1, 2, 3].map(|i| load(partial, 4 * q + i)));
-        ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])).store(&mut partial[q]);
+/// A block of columns; its values in column order.
+struct Block<'a> {
+    of: &'a Backward<'a>,
+    columns: Range<usize>,
+    first_entry: usize,
+    values: &'a [f32],
+}
+
+impl<'a> Block<'a> {
+    fn x(&self, panel: usize) -> &'a [Row] {
+        let cols = self.of.pattern.cols();
+        &self.of.x[panel * cols..][..cols]
+    }
+
+    fn dy(&self, panel: usize) -> &'a [Row] {
+        let rows = self.of.pattern.rows();
+        &self.of.dy[panel * rows..][..rows]
+    }
+
+    fn both_products<I: Index>(&self, dx: &mut [Row], partial: &mut [[f32; 4]]) {
+        let (batch, cols) = (self.of.batch, self.of.pattern.cols());
+        for (panel, dx) in dx.chunks_exact_mut(cols).enumerate() {
+            match batch - panel * PANEL {
+                ..5 => self.both_columns::<false, 1, I>(panel, dx, partial),
+                5..9 => self.both_columns::<false, 2, I>(panel, dx, partial),
+                _ if panel > 0 => self.both_columns::<false, 4, I>(panel, dx, partial),
+                _ => self.both_columns::<true, 4, I>(panel, dx, partial),
+            }
+        }
+    }
+
+    // Not inlined, like the others that hold the loops: in one large function V8 keeps the loops' own numbers on the stack.
+    #[inline(never)]
+    fn both_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
+        let (x, dy) = (self.x(panel), self.dy(panel));
+        for column in self.columns.clone() {
+            let (a, rest) = self.runs::<I>(column);
+            let (start, split, stop) = self.place(column);
+            let (of_a, of_rest) = partial[start..stop].split_at_mut(split - start);
+            let x = x[column].lanes();
+            dx[column].set(both::<FIRST, V, I>(a, &self.values[start..split], x, dy, of_a));
+            sddmm_16::<FIRST, V, I>(rest, x, dy, of_rest);
+        }
+    }
+
+    fn sddmm<I: Index>(&self, partial: &mut [[f32; 4]]) {
+        let panels = panels(self.of.batch);
+        let full = self.of.batch / PANEL;
+        for pair in 0..full / 2 {
+            if pair == 0 {
+                self.pair::<true, I>(0, partial);
+            } else {
+                self.pair::<false, I>(2 * pair, partial);
+            }
+        }
+        for panel in full / 2 * 2..panels {
+            match self.of.batch - panel * PANEL {
+                ..5 => self.single_columns::<false, 1, I>(panel, partial),
+                5..9 => self.single_columns::<false, 2, I>(panel, partial),
+                _ if panel > 0 => self.single_columns::<false, 4, I>(panel, partial),
+                _ => self.single_columns::<true, 4, I>(panel, partial),
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn single_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
+        let (x, dy) = (self.x(panel), self.dy(panel));
+        for column in self.columns.clone() {
+            let (start, _, stop) = self.place(column);
+            sddmm_16::<FIRST, V, I>(self.line(column), x[column].lanes(), dy, &mut partial[start..stop]);
+        }
+    }
+
+    #[inline(never)]
+    fn pair<const FIRST: bool, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
+        let (x, dy) = ([self.x(panel), self.x(panel + 1)], [self.dy(panel), self.dy(panel + 1)]);
+        for column in self.columns.clone() {
+            let (start, _, stop) = self.place(column);
+            sddmm_32::<FIRST, I>(self.line(column), x.map(|x| x[column].lanes()), dy, &mut partial[start..stop]);
+        }
+    }
+
+    /// `(start, split, stop)` of a column among the entries of this block.
+    #[inline(always)]
+    fn place(&self, column: usize) -> (usize, usize, usize) {
+        let (start, split, stop) = self.of.pattern.by_column.line(column);
+        (start - self.first_entry, split - self.first_entry, stop - self.first_entry)
+    }
+
+    #[inline(always)]
+    fn line<I: Index>(&self, column: usize) -> Bounded<'a, I> {
+        let (start, _, stop) = self.of.pattern.by_column.line(column);
+        self.of.pattern.by_column.bounded(start..stop)
+    }
+
+    /// The entries of A, and those of B∖A.
+    #[inline(always)]
+    fn runs<I: Index>(&self, column: usize) -> (Bounded<'a, I>, Bounded<'a, I>) {
+        let (start, split, _) = self.of.pattern.by_column.line(column);
+        self.line(column).split_at(split - start)
     }
 }
 
-/// The end of the block of columns that begins at `first`: at least one column, and as many as stay within [`BLOCK`] entries.
-fn block_end(columns: &Runs, first: usize) -> usize {
-    let limit = columns.offsets[first] as usize + BLOCK;
-    let rest = &columns.offsets[first + 1..];
-    first + rest.partition_point(|&o| o as usize <= limit).max(1)
+/// The partial sums of each entry, four lanes, added up, (0 + 1) + (2 + 3), to where the entry is in row order.
+#[inline(never)]
+fn sum_lanes(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
+    let (fours, rest) = partial.as_chunks::<4>();
+    let (positions4, positions1) = positions.as_chunks::<4>();
+    for (four, positions) in fours.iter().zip(positions4) {
+        let lanes = F32x4::transpose([0, 1, 2, 3].map(|i| F32x4::load(&four[i])));
+        let sums = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])).to_array();
+        for (sum, &position) in sums.iter().zip(positions) {
+            d_values[position as usize] = *sum;
+        }
+    }
+    for (lanes, &position) in rest.iter().zip(positions1) {
+        d_values[position as usize] = F32x4::load(lanes).sum();
+    }
 }
 
-/// One column, one panel: returns its row of dX, and adds to the partial sums of dValues, lane by lane; the `FIRST` panel starts them.
+/// One column, V vectors of one panel: returns its row of dX, and adds to the partial sums of dValues, lane by lane; the `FIRST` panel starts them.
 #[inline(always)]
-fn both<const FIRST: bool, I: Copy + Into<u32>>(
-    indices: &[I],
+fn both<const FIRST: bool, const V: usize, I: Index>(
+    run: Bounded<'_, I>,
     values: &[f32],
     x: [F32x4; 4],
     dy: &[Row],
     partial: &mut [[f32; 4]],
 ) -> [F32x4; 4] {
     let mut dx = [F32x4::splat(0.0); 4];
-    for ((&index, &value), partial) in indices.iter().zip(values).zip(partial) {
+    for (([dy], &value), partial) in gather([dy], run).zip(values).zip(partial) {
         let weight = F32x4::splat(value);
         let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };
-        let dy = dy[index.into() as usize].lanes();
-        for v in 0..4 {
+        let dy = dy.lanes();
+        for v in 0..V {
             dx[v] = dy[v].mul_add(weight, dx[v]);
             product = dy[v].mul_add(x[v], product);
         }
@@ -181,31 +248,46 @@ fn both<const FIRST: bool, I: Copy + Into<u32>>(
 
 /// As [`both`] without dX.
 #[inline(always)]
-fn sddmm_16<const FIRST: bool, I: Copy + Into<u32>>(indices: &[I], x: [F32x4; 4], dy: &[Row], partial: &mut [[f32; 4]]) {
-    for (&index, partial) in indices.iter().zip(partial) {
+fn sddmm_16<const FIRST: bool, const V: usize, I: Index>(run: Bounded<'_, I>, x: [F32x4; 4], dy: &[Row], partial: &mut [[f32; 4]]) {
+    for ([dy], partial) in gather([dy], run).zip(partial) {
         let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };
-        let dy = dy[index.into() as usize].lanes();
-        for v in 0..4 {
+        let dy = dy.lanes();
+        for v in 0..V {
             product = dy[v].mul_add(x[v], product);
         }
         product.store(partial);
     }
 }
 
-/// As [`sddmm_16`] over two panels, one after the other in each sum: the same bits, half the traffic of partial sums.
+/// As [`sddmm_16`] over two full panels.
 #[inline(always)]
-fn sddmm_32<const FIRST: bool, I: Copy + Into<u32>>(indices: &[I], x: [[F32x4; 4]; 2], dy0: &[Row], dy1: &[Row], partial: &mut [[f32; 4]]) {
-    for (&index, partial) in indices.iter().zip(partial) {
-        let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };
-        let at = index.into() as usize;
-        let (dy0, dy1) = (dy0[at].lanes(), dy1[at].lanes());
-        for v in 0..4 {
-            product = dy0[v].mul_add(x[0][v], product);
+fn sddmm_32<const FIRST: bool, I: Index>(run: Bounded<'_, I>, x: [[F32x4; 4]; 2], dy: [&[Row]; 2], partial: &mut [[f32; 4]]) {
+    for (dy, partial) in gather(dy, run).zip(partial) {
+        let mut products = [if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) }, F32x4::splat(0.0)];
+        for p in 0..2 {
+            let dy = dy[p].lanes();
+            for v in 0..4 {
+                products[p] = dy[v].mul_add(x[p][v], products[p]);
+            }
         }
-        for v in 0..4 {
-            product = dy1[v].mul_add(x[1][v], product);
-        }
-        product.store(partial);
+        (products[0] + products[1]).store(partial);
+    }
+}
+
+/// All chunks, one after the other. See [`Backward::chunk`].
+pub fn backward(products: &Backward<'_>, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
+    if products.pattern.cols() > 0 {
+        (0..products.chunks()).for_each(|i| products.chunk(i, dx.as_deref_mut(), d_values, scratch));
+        products.decay(d_values);
+    }
+}
+
+/// dY through relu, given its output `y`: 0 wherever that was not positive. Panels; overwrites `out`.
+pub fn through_relu(dy: &[Row], y: &[Row], out: &mut [Row]) {
+    assert_eq!(dy.len(), y.len());
+    for ((dy, y), out) in dy.iter().zip(y).zip(out) {
+        let (dy, y) = (dy.lanes(), y.lanes());
+        out.set(std::array::from_fn(|v| dy[v].where_positive(y[v])));
     }
 }
 
@@ -222,5 +304,4 @@ pub fn bias(dy: &[Row], d_bias: &mut [f32], panels: usize) {
         }
         *out = sum.sum();
     }
-    const { assert!(PANEL == 16) }
 }

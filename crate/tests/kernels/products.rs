@@ -1,8 +1,8 @@
 //! Each product equals the naive reference exactly.
 
 use crate::support::{BATCHES, DENSITIES, Layer, Random, SHAPES, layer, reference};
-use tfjs_sparse_kernels::kernels::backward::{self, Decay, Scratch};
-use tfjs_sparse_kernels::kernels::forward::{Activation, forward};
+use tfjs_sparse_kernels::kernels::backward::{self, Backward, Decay, Scratch};
+use tfjs_sparse_kernels::kernels::forward::{Activation, Forward, Tile, forward};
 use tfjs_sparse_kernels::kernels::{pack, panels};
 use tfjs_sparse_kernels::lanes::Row;
 use tfjs_sparse_kernels::pattern::CsrPattern;
@@ -33,6 +33,11 @@ fn unpacked(panels: &[Row], batch: usize, features: usize) -> Vec<f32> {
     out
 }
 
+/// What a row of a panel holds beyond the batch.
+fn padding(panel: usize, batch: usize, row: &Row) -> &[f32] {
+    &row.0[(batch - 16 * panel).min(16)..]
+}
+
 #[test]
 fn packing_is_undone_by_unpacking_and_pads_with_zeros() {
     let mut random = Random(1);
@@ -41,10 +46,7 @@ fn packing_is_undone_by_unpacking_and_pads_with_zeros() {
             let rows = random.whole_numbers(batch * features);
             let packed = packed(&rows, batch, features);
             assert_eq!(unpacked(&packed, batch, features), rows, "batch {batch}, {features} features");
-            for (i, row) in packed.iter().enumerate() {
-                let first = i / features * 16;
-                assert!((0..16).all(|s| first + s < batch || row.0[s] == 0.0));
-            }
+            assert!(packed.iter().enumerate().all(|(i, row)| padding(i / features, batch, row).iter().all(|&v| v == 0.0)));
         }
     }
 }
@@ -55,13 +57,36 @@ fn forward_equals_the_reference() {
         let x = random.whole_numbers(batch * cols);
         let bias = random.whole_numbers(rows);
         for (activation, relu) in [(Activation::Linear, false), (Activation::Relu, true)] {
-            let mut y = vec![Row([f32::NAN; 16]); panels(batch) * rows];
-            let panels = panels(batch);
-            forward(&layer.pattern, &layer.values, Some(&bias), &packed(&x, batch, cols), &mut y, panels, activation);
             let expected = reference::forward(&layer.mask, &layer.dense, &bias, &x, batch, cols, relu);
-            assert_eq!(unpacked(&y, batch, rows), expected, "{rows}×{cols}, batch {batch}");
+            for tile in Tile::ALL {
+                let mut y = vec![Row([f32::NAN; 16]); panels(batch) * rows];
+                let x = packed(&x, batch, cols);
+                forward(&Forward::new(&layer.pattern, &layer.values, Some(&bias), &x, batch, activation, tile), &mut y);
+                assert_eq!(unpacked(&y, batch, rows), expected, "{rows}×{cols}, batch {batch}, {tile:?}");
+                assert!(y.iter().enumerate().all(|(i, row)| padding(i / rows, batch, row).iter().all(|&v| v == 0.0)));
+            }
         }
     });
+}
+
+/// More columns than one block, and more entries than one piece of rows.
+#[test]
+fn forward_in_blocks_and_pieces_equals_the_reference() {
+    let mut random = Random(11);
+    for (rows, cols, density) in [(5, 9000, 5), (40, 4097, 90)] {
+        let layer = layer(&mut random, rows, cols, density, true);
+        for batch in [3, 36] {
+            let (x, bias) = (random.whole_numbers(batch * cols), random.whole_numbers(rows));
+            let expected = reference::forward(&layer.mask, &layer.dense, &bias, &x, batch, cols, true);
+            let x = packed(&x, batch, cols);
+            for tile in Tile::ALL {
+                let mut y = vec![Row([f32::NAN; 16]); panels(batch) * rows];
+                let product = Forward::new(&layer.pattern, &layer.values, Some(&bias), &x, batch, Activation::Relu, tile);
+                forward(&product, &mut y);
+                assert_eq!(unpacked(&y, batch, rows), expected);
+            }
+        }
+    }
 }
 
 #[test]
@@ -78,8 +103,8 @@ fn backward_equals_the_reference() {
         let mut dx_panels = vec![Row([f32::NAN; 16]); panels * cols];
         for dx_out in [Some(&mut dx_panels[..]), None] {
             let mut d_values = vec![f32::NAN; layer.values.len()];
-            let (pattern, values) = (&layer.pattern, &layer.values);
-            backward::backward(pattern, values, &xp, &dyp, dx_out, &mut d_values, panels, decay, &mut scratch);
+            let products = Backward::new(&layer.pattern, &layer.values, &xp, &dyp, batch, decay);
+            backward::backward(&products, dx_out, &mut d_values, &mut scratch);
             assert_eq!(d_values, expected, "{rows}×{cols}, batch {batch}");
         }
         assert_eq!(unpacked(&dx_panels, batch, cols), dx, "{rows}×{cols}, batch {batch}");
@@ -104,7 +129,9 @@ fn backward_in_several_blocks_equals_the_reference() {
     let (xp, dyp) = (packed(&x, batch, cols), packed(&dy, batch, rows));
     let decay = Decay::default();
     let mut scratch = Scratch::default();
-    backward::backward(&layer.pattern, &layer.values, &xp, &dyp, Some(&mut dx_panels), &mut d_values, 1, decay, &mut scratch);
+    let products = Backward::new(&layer.pattern, &layer.values, &xp, &dyp, batch, decay);
+    assert!(products.chunks() > 1);
+    backward::backward(&products, Some(&mut dx_panels), &mut d_values, &mut scratch);
     assert_eq!(d_values, layer.flat.iter().map(|&i| dw[i]).collect::<Vec<_>>());
     assert_eq!(unpacked(&dx_panels, batch, cols), dx);
 }
@@ -115,7 +142,7 @@ fn relu_masks_dy_where_its_output_was_not_positive() {
     let mut random = Random(3);
     let (dy, y) = (random.whole_numbers(batch * features), random.whole_numbers(batch * features));
     let mut out = vec![Row::ZERO; panels(batch) * features];
-    pack::pack_where_positive(&dy, &y, &mut out, batch, features);
+    backward::through_relu(&packed(&dy, batch, features), &packed(&y, batch, features), &mut out);
     let expected: Vec<f32> = dy.iter().zip(&y).map(|(&dy, &y)| if y > 0.0 { dy } else { 0.0 }).collect();
     assert_eq!(unpacked(&out, batch, features), expected);
 }
@@ -124,7 +151,8 @@ fn relu_masks_dy_where_its_output_was_not_positive() {
 fn relu_keeps_a_nan() {
     let pattern = CsrPattern::new(1, vec![0, 1], vec![1], vec![0]).unwrap();
     let mut y = [Row::ZERO];
-    forward(&pattern, &[1.0], None, &[Row([f32::NAN; 16])], &mut y, 1, Activation::Relu);
+    let x = [Row([f32::NAN; 16])];
+    forward(&Forward::new(&pattern, &[1.0], None, &x, 16, Activation::Relu, Tile::S16x1), &mut y);
     assert!(y[0].0.iter().all(|v| v.is_nan()));
 }
 
@@ -137,7 +165,8 @@ fn wide_layers_use_wide_indices() {
     let mut x = vec![Row::ZERO; last as usize + 1];
     (x[5], x[last as usize]) = (Row([2.0; 16]), Row([3.0; 16]));
     let mut y = [Row::ZERO; 2];
-    forward(&wide, &[10.0, 100.0, 1000.0], None, &x, &mut y, 1, Activation::Linear);
+    let values = [10.0, 100.0, 1000.0];
+    forward(&Forward::new(&wide, &values, None, &x, 16, Activation::Linear, Tile::S32x1), &mut y);
     assert_eq!([y[0].0[0], y[1].0[15]], [20.0, 3000.0], "the second entry of row 0 is in B∖A");
     assert!(wide.contains(0, last as usize) && wide.contains(0, 5) && !wide.contains(1, 5));
 
@@ -147,7 +176,7 @@ fn wide_layers_use_wide_indices() {
     let mut dy = vec![Row::ZERO; tall.rows()];
     dy[last as usize] = Row([2.0; 16]);
     let (x, mut dx, mut d_values) = ([Row([1.0; 16]), Row([4.0; 16])], [Row::ZERO; 2], [0.0; 2]);
-    let decay = Decay::default();
-    backward::backward(&tall, &[7.0, 9.0], &x, &dy, Some(&mut dx), &mut d_values, 1, decay, &mut scratch);
+    let products = Backward::new(&tall, &[7.0, 9.0], &x, &dy, 16, Decay::default());
+    backward::backward(&products, Some(&mut dx), &mut d_values, &mut scratch);
     assert_eq!((dx[0].0[0], d_values), (18.0, [0.0, 32.0]));
 }

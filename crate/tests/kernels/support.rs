@@ -53,6 +53,6 @@ pub fn layer(random: &mut Random, rows: usize, cols: usize, density: u64, backwa
 }
 
 /// On, just under and just over the 4-lane vector and the 16-wide panel; a single sample; two and three panels.
-pub const BATCHES: [usize; 9] = [1, 3, 4, 5, 15, 16, 17, 33, 48];
+pub const BATCHES: [usize; 12] = [1, 3, 4, 5, 8, 12, 15, 16, 17, 32, 41, 48];
 pub const SHAPES: [(usize, usize); 8] = [(0, 3), (3, 0), (1, 1), (1, 8), (8, 1), (5, 3), (17, 33), (64, 48)];
 pub const DENSITIES: [u64; 4] = [0, 3, 50, 100];

@@ -1,0 +1,44 @@
+// Which tile runs is a matter of speed alone.
+
+import { afterEach, expect, test } from 'vitest';
+import { Random, randomPattern } from '../../ts/pattern/random.js';
+import { releasePattern } from '../../ts/wasm/kernels.js';
+import { setTile, type Tile, tiles } from '../../ts/wasm/tiles.js';
+import { forward } from '../support/products.js';
+
+const [ROWS, COLS] = [70, 90];
+const random = new Random(2);
+const numbers = (n: number) => Float32Array.from({ length: n }, () => random.next() - 0.5);
+
+afterEach(() => setTile(undefined));
+
+test.each([1, 4, 7, 8, 16, 31, 33, 48, 70])('every tile gives the same bits, batch %d', (batch) => {
+  const pattern = randomPattern(ROWS, COLS, 900, 1);
+  const [x, values] = [numbers(batch * COLS), numbers(pattern.nnz)];
+  const run = (tile: Tile | undefined) => {
+    setTile(tile);
+    return Buffer.from(forward(pattern, batch, x, values, undefined, false).buffer);
+  };
+  const expected = run('16x1');
+  for (const tile of ['32x1', undefined] as const) expect(run(tile).equals(expected), tile).toBe(true);
+  releasePattern(pattern);
+});
+
+test('after a few calls of a shape the fastest stays', () => {
+  const pattern = randomPattern(71, COLS, 900, 1);
+  const [x, values] = [numbers(64 * COLS), numbers(pattern.nnz)];
+  const mine = () => tiles().find(({ rows }) => rows === 71);
+  expect(mine()).toBeUndefined();
+  for (let i = 0; i < 31; i++) forward(pattern, 64, x, values, undefined, false);
+  expect(mine()?.tile).toBeUndefined();
+  for (let i = 0; i < 2; i++) forward(pattern, 64, x, values, undefined, false);
+  const found = mine();
+  expect(found).toMatchObject({ rows: 71, cols: COLS, density: 900 / (71 * COLS) });
+  const ms = found?.ms as Record<Tile, number>;
+  expect(found?.tile).toBe(ms['16x1'] <= ms['32x1'] ? '16x1' : '32x1');
+  releasePattern(pattern);
+});
+
+test('a tile that does not exist is refused', () => {
+  expect(() => setTile('8x8' as Tile)).toThrow('setTile tile: expected 16x1 or 32x1, received "8x8"');
+});

@@ -1,0 +1,72 @@
+// Which tile the forward product takes. They all give the same bits, so the first calls of a shape try them in turn, at no cost but their own, and the
+// fastest stays. Timing counts from a few calls on, when the engine has compiled all of them for good.
+
+import { OptionError } from '../errors.js';
+
+/** As in `Tile::ALL` of crate/src/kernels/forward.rs: samples × output rows in registers. */
+const TILES = ['16x1', '32x1'] as const;
+export type Tile = (typeof TILES)[number];
+
+/** One panel of 16 samples alone leaves no choice. */
+const MIN_BATCH = 32;
+/** Calls of each tile that are not counted, and that are. */
+const WARMUP = 8;
+const COUNTED = 8;
+
+interface Trial {
+  readonly rows: number;
+  readonly cols: number;
+  readonly density: number;
+  calls: number;
+  /** Milliseconds over the counted calls. A sum, because browsers round each time to 5 or 100 µs. */
+  readonly ms: number[];
+}
+
+const trials = new Map<string, Trial>();
+let forced: number | undefined;
+
+/** What has been tried, for a look: shape, density when first met, the tile in use, and milliseconds over the counted calls of each. */
+export function tiles(): { rows: number; cols: number; density: number; tile: Tile | undefined; ms: Record<Tile, number> }[] {
+  return [...trials.values()].map(({ rows, cols, density, calls, ms }) => ({
+    rows,
+    cols,
+    density,
+    tile: calls < total() ? undefined : TILES[fastest(ms)],
+    ms: Object.fromEntries(TILES.map((tile, i) => [tile, ms[i]])) as Record<Tile, number>,
+  }));
+}
+
+/** Takes this tile always; `undefined` to choose by measurement again. Speed alone depends on it. */
+export function setTile(tile: Tile | undefined): void {
+  const i = tile === undefined ? undefined : TILES.indexOf(tile);
+  if (i === -1) throw new OptionError('setTile tile', TILES.join(' or '), tile);
+  forced = i;
+}
+
+const total = () => TILES.length * (WARMUP + COUNTED);
+const fastest = (ms: readonly number[]) => ms.indexOf(Math.min(...ms));
+
+/** Runs the product with a tile. */
+export function withTile(shape: { rows: number; cols: number; nnz: number }, batch: number, run: (tile: number) => void): void {
+  if (forced !== undefined || batch < MIN_BATCH) {
+    run(forced ?? 0);
+    return;
+  }
+  const { rows, cols, nnz } = shape;
+  // Densities within a factor of two are alike.
+  const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))}`;
+  let trial = trials.get(key);
+  if (!trial) {
+    trial = { rows, cols, density: nnz / (rows * cols), calls: 0, ms: TILES.map(() => 0) };
+    trials.set(key, trial);
+  }
+  if (trial.calls >= total()) {
+    run(fastest(trial.ms));
+    return;
+  }
+  const tile = trial.calls % TILES.length;
+  const begin = performance.now();
+  run(tile);
+  if (trial.calls >= TILES.length * WARMUP) trial.ms[tile] += performance.now() - begin;
+  trial.calls++;
+}
