@@ -7,7 +7,7 @@
 use crate::pattern::{Bounded, Index};
 #[cfg(target_arch = "wasm32")]
 use core::arch::wasm32 as w;
-use core::ops::{Add, Div, Mul};
+use core::ops::{Add, Div, Mul, Range};
 
 /// Sixteen samples of one feature: one cache line, four vectors. The unit that every product works on.
 ///
@@ -34,16 +34,29 @@ impl Row {
     }
 }
 
-/// The rows that a run of a pattern names, in its order, in each of P panels. One check for the run; a check for each entry costs a third of the
-/// forward pass on Node 20.
-#[inline(always)]
-pub(crate) fn gather<'x, const P: usize, I: Index>(x: [&'x [Row]; P], run: Bounded<'_, I>) -> impl Iterator<Item = [&'x Row; P]> {
-    x.iter().for_each(|x| assert!(run.bound() <= x.len()));
-    run.indices().iter().map(move |&index| {
-        let index = index.into() as usize;
-        // SAFETY: having a `Bounded` proves that its indices are below its bound, and that is at most the length of each `x`.
-        x.map(|x| unsafe { x.get_unchecked(index) })
-    })
+/// The rows of P panels that a pattern names. One check for all of it; a check for each entry costs a third of the forward pass on Node 20.
+pub(crate) struct Gather<'a, const P: usize, I> {
+    x: [&'a [Row]; P],
+    indices: &'a [I],
+}
+
+impl<'a, const P: usize, I: Index> Gather<'a, P, I> {
+    #[inline(always)]
+    pub fn new(x: [&'a [Row]; P], all: Bounded<'a, I>) -> Self {
+        x.iter().for_each(|x| assert!(all.bound() <= x.len()));
+        Self { x, indices: all.indices() }
+    }
+
+    /// Those of one run of entries, in its order.
+    #[inline(always)]
+    pub fn rows(&self, run: Range<usize>) -> impl Iterator<Item = [&'a Row; P]> {
+        let x = self.x;
+        self.indices[run].iter().map(move |&index| {
+            let index = index.into() as usize;
+            // SAFETY: having a `Bounded` proves that its indices are below its bound, and that is at most the length of each `x`.
+            x.map(|x| unsafe { x.get_unchecked(index) })
+        })
+    }
 }
 
 #[cfg(target_arch = "wasm32")]

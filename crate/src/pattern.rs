@@ -1,6 +1,7 @@
 //! Where the entries of a sparse matrix are. Values live elsewhere: weights, gradients and moments share one pattern.
 
 use std::fmt;
+use std::ops::Range;
 
 /// Where the entries of a `[rows, cols]` matrix are, in CSR form, and the same entries in column order for the backward pass.
 ///
@@ -36,7 +37,7 @@ pub(crate) struct Runs {
     bound: usize,
 }
 
-/// A stretch of one line's indices. Made by [`Runs::bounded`] alone, so having one proves that each is below `bound`.
+/// Indices of which each is below `bound`: made by [`Runs::bounded`] alone, so having one proves it.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounded<'a, I> {
     indices: &'a [I],
@@ -50,13 +51,6 @@ impl<'a, I> Bounded<'a, I> {
 
     pub fn bound(self) -> usize {
         self.bound
-    }
-
-    /// The first `n` entries, and the others.
-    #[inline(always)]
-    pub fn split_at(self, n: usize) -> (Self, Self) {
-        let (front, back) = self.indices.split_at(n);
-        (Self { indices: front, ..self }, Self { indices: back, ..self })
     }
 }
 
@@ -161,6 +155,11 @@ impl CsrPattern {
         self.row_position.len()
     }
 
+    /// Entries of the forward set, |A|. O(rows).
+    pub(crate) fn nnz_of_a(&self) -> usize {
+        self.by_row.splits.iter().zip(&self.by_row.offsets).map(|(split, start)| (split - start) as usize).sum()
+    }
+
     /// The flat indices of a pattern without B∖A, ascending.
     pub(crate) fn flat(&self) -> impl Iterator<Item = usize> {
         (0..self.rows()).flat_map(move |row| {
@@ -191,14 +190,14 @@ impl Runs {
         &self.indices
     }
 
-    /// A stretch of `indices`, which must be these runs' own, with the proof that they are in bounds.
+    /// The indices, with the proof that they are in bounds.
     #[inline(always)]
-    pub fn bounded<'a, I: Index>(&'a self, range: std::ops::Range<usize>) -> Bounded<'a, I> {
-        Bounded { indices: &I::of(&self.indices)[range], bound: self.bound }
+    pub fn bounded<I: Index>(&self) -> Bounded<'_, I> {
+        Bounded { indices: I::of(&self.indices), bound: self.bound }
     }
 
     /// The lines of piece `i` of `pieces`, which have about as many entries each.
-    pub fn piece(&self, i: usize, pieces: usize) -> std::ops::Range<usize> {
+    pub fn piece(&self, i: usize, pieces: usize) -> Range<usize> {
         let entries = self.offsets[self.splits.len()] as usize;
         let border = |i: usize| match i {
             0 => 0,
@@ -208,12 +207,18 @@ impl Runs {
         border(i)..border(i + 1)
     }
 
-    /// Where the indices of an ascending `run` that lie in `others` begin and end.
+    /// The part of an ascending `run` whose indices lie in `others`.
     #[inline(never)]
-    pub fn within<I: Index>(&self, run: std::ops::Range<usize>, others: &std::ops::Range<usize>) -> (usize, usize) {
+    pub fn within<I: Index>(&self, run: Range<usize>, others: &Range<usize>) -> Range<usize> {
         let indices = &I::of(&self.indices)[run.clone()];
         let before = |other: usize| run.start + indices.partition_point(|&i| (i.into() as usize) < other);
-        (before(others.start), before(others.end))
+        before(others.start)..before(others.end)
+    }
+
+    /// Where A is in each of some lines.
+    #[inline(always)]
+    pub fn runs_of_a(&self, lines: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        self.offsets[lines.clone()].iter().zip(&self.splits[lines]).map(|(&start, &split)| start as usize..split as usize)
     }
 
     /// `(start, split, end)` of one line.

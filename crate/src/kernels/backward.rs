@@ -5,10 +5,13 @@
 //!
 //! Without dX, in the first layer of a network, there is a load for each multiply-add again. Two panels then go through together, and their
 //! sums side by side: in one chain of eight they had waited for each other (51 % of peak instead of 64 %).
+//!
+//! Tried for densities near 1, and slower: dense tiles of 4 rows × 2 columns over all panels, of which the stored sums are taken (25 % of peak: panels lie a
+//! power of two apart, so their rows meet in few sets of the cache).
 
 use super::{PANEL, panels};
-use crate::lanes::{F32x4, Row, gather};
-use crate::pattern::{Bounded, CsrPattern, Index, Indices};
+use crate::lanes::{F32x4, Gather, Row};
+use crate::pattern::{CsrPattern, Index, Indices};
 use std::ops::Range;
 
 /// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache.
@@ -136,14 +139,13 @@ impl<'a> Block<'a> {
     // Not inlined, like the others that hold the loops: in one large function V8 keeps the loops' own numbers on the stack.
     #[inline(never)]
     fn both_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
-        let (x, dy) = (self.x(panel), self.dy(panel));
+        let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
         for column in self.columns.clone() {
-            let (a, rest) = self.runs::<I>(column);
-            let (start, split, stop) = self.place(column);
-            let (of_a, of_rest) = partial[start..stop].split_at_mut(split - start);
+            let (start, split, stop) = self.of.pattern.by_column.line(column);
+            let (a, rest) = (self.here(start..split), self.here(split..stop));
             let x = x[column].lanes();
-            dx[column].set(both::<FIRST, V, I>(a, &self.values[start..split], x, dy, of_a));
-            sddmm_16::<FIRST, V, I>(rest, x, dy, of_rest);
+            dx[column].set(both::<FIRST, V>(dy.rows(start..split), &self.values[a.clone()], x, &mut partial[a]));
+            sddmm_16::<FIRST, V>(dy.rows(split..stop), x, &mut partial[rest]);
         }
     }
 
@@ -169,40 +171,32 @@ impl<'a> Block<'a> {
 
     #[inline(never)]
     fn single_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
-        let (x, dy) = (self.x(panel), self.dy(panel));
+        let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
         for column in self.columns.clone() {
-            let (start, _, stop) = self.place(column);
-            sddmm_16::<FIRST, V, I>(self.line(column), x[column].lanes(), dy, &mut partial[start..stop]);
+            let (start, _, stop) = self.of.pattern.by_column.line(column);
+            sddmm_16::<FIRST, V>(dy.rows(start..stop), x[column].lanes(), &mut partial[self.here(start..stop)]);
         }
     }
 
     #[inline(never)]
     fn pair<const FIRST: bool, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
-        let (x, dy) = ([self.x(panel), self.x(panel + 1)], [self.dy(panel), self.dy(panel + 1)]);
+        let x = [self.x(panel), self.x(panel + 1)];
+        let dy = self.gather::<2, I>([self.dy(panel), self.dy(panel + 1)]);
         for column in self.columns.clone() {
-            let (start, _, stop) = self.place(column);
-            sddmm_32::<FIRST, I>(self.line(column), x.map(|x| x[column].lanes()), dy, &mut partial[start..stop]);
+            let (start, _, stop) = self.of.pattern.by_column.line(column);
+            sddmm_32::<FIRST>(dy.rows(start..stop), x.map(|x| x[column].lanes()), &mut partial[self.here(start..stop)]);
         }
     }
 
-    /// `(start, split, stop)` of a column among the entries of this block.
+    /// Entries counted from the first of this block.
     #[inline(always)]
-    fn place(&self, column: usize) -> (usize, usize, usize) {
-        let (start, split, stop) = self.of.pattern.by_column.line(column);
-        (start - self.first_entry, split - self.first_entry, stop - self.first_entry)
+    fn here(&self, run: Range<usize>) -> Range<usize> {
+        run.start - self.first_entry..run.end - self.first_entry
     }
 
     #[inline(always)]
-    fn line<I: Index>(&self, column: usize) -> Bounded<'a, I> {
-        let (start, _, stop) = self.of.pattern.by_column.line(column);
-        self.of.pattern.by_column.bounded(start..stop)
-    }
-
-    /// The entries of A, and those of B∖A.
-    #[inline(always)]
-    fn runs<I: Index>(&self, column: usize) -> (Bounded<'a, I>, Bounded<'a, I>) {
-        let (start, split, _) = self.of.pattern.by_column.line(column);
-        self.line(column).split_at(split - start)
+    fn gather<const P: usize, I: Index>(&self, dy: [&'a [Row]; P]) -> Gather<'a, P, I> {
+        Gather::new(dy, self.of.pattern.by_column.bounded())
     }
 }
 
@@ -225,15 +219,14 @@ fn sum_lanes(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
 
 /// One column, V vectors of one panel: returns its row of dX, and adds to the partial sums of dValues, lane by lane; the `FIRST` panel starts them.
 #[inline(always)]
-fn both<const FIRST: bool, const V: usize, I: Index>(
-    run: Bounded<'_, I>,
+fn both<'a, const FIRST: bool, const V: usize>(
+    dy: impl Iterator<Item = [&'a Row; 1]>,
     values: &[f32],
     x: [F32x4; 4],
-    dy: &[Row],
     partial: &mut [[f32; 4]],
 ) -> [F32x4; 4] {
     let mut dx = [F32x4::splat(0.0); 4];
-    for (([dy], &value), partial) in gather([dy], run).zip(values).zip(partial) {
+    for (([dy], &value), partial) in dy.zip(values).zip(partial) {
         let weight = F32x4::splat(value);
         let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };
         let dy = dy.lanes();
@@ -248,8 +241,8 @@ fn both<const FIRST: bool, const V: usize, I: Index>(
 
 /// As [`both`] without dX.
 #[inline(always)]
-fn sddmm_16<const FIRST: bool, const V: usize, I: Index>(run: Bounded<'_, I>, x: [F32x4; 4], dy: &[Row], partial: &mut [[f32; 4]]) {
-    for ([dy], partial) in gather([dy], run).zip(partial) {
+fn sddmm_16<'a, const FIRST: bool, const V: usize>(dy: impl Iterator<Item = [&'a Row; 1]>, x: [F32x4; 4], partial: &mut [[f32; 4]]) {
+    for ([dy], partial) in dy.zip(partial) {
         let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };
         let dy = dy.lanes();
         for v in 0..V {
@@ -261,8 +254,8 @@ fn sddmm_16<const FIRST: bool, const V: usize, I: Index>(run: Bounded<'_, I>, x:
 
 /// As [`sddmm_16`] over two full panels.
 #[inline(always)]
-fn sddmm_32<const FIRST: bool, I: Index>(run: Bounded<'_, I>, x: [[F32x4; 4]; 2], dy: [&[Row]; 2], partial: &mut [[f32; 4]]) {
-    for (dy, partial) in gather(dy, run).zip(partial) {
+fn sddmm_32<'a, const FIRST: bool>(dy: impl Iterator<Item = [&'a Row; 2]>, x: [[F32x4; 4]; 2], partial: &mut [[f32; 4]]) {
+    for (dy, partial) in dy.zip(partial) {
         let mut products = [if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) }, F32x4::splat(0.0)];
         for p in 0..2 {
             let dy = dy[p].lanes();

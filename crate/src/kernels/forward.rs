@@ -7,12 +7,15 @@
 //!   peak with relaxed-simd on Node 24; 16 samples 51 to 61 %).
 //! - Without fusion only the addition is in the chain and four sums do. Eight spill on older engines (Node 20: 35 to 47 %, against 58 to 61 %).
 //!
+//! From a density of [`NEARLY_DENSE`] on, zeros are cheaper than indices: two rows are laid out with their zeros, in 8 bytes a column, and each row of X
+//! is loaded once for both (82 % of peak). Terms that are zero change no sum of finite numbers.
+//!
 //! A last panel with 8 samples or fewer, or 4 or fewer, loads and computes only those; several rows then go side by side, so that there are as many
 //! sums under way. Two rows of 16 samples side by side were tried as well: 2 % for the relaxed tile, nothing without.
 
 use super::{PANEL, panels};
-use crate::lanes::{F32x4, Row, gather};
-use crate::pattern::{Bounded, CsrPattern, Index, Indices};
+use crate::lanes::{F32x4, Gather, Row};
+use crate::pattern::{CsrPattern, Index, Indices};
 use std::ops::Range;
 
 /// What a layer applies to its sums. The other activations of tfjs run outside.
@@ -53,7 +56,10 @@ const BLOCK: usize = 4096;
 /// Fewer entries per row and block would not pay for the sums' way to Y and back.
 const MIN_RUN: usize = 8;
 
-/// The product as independent chunks, each of which writes outputs of its own: a group of one or two panels × a piece of rows.
+/// The share of W from which on it goes with its zeros: where the sparse tiles' share of the peak, divided by it, falls below that of the dense tile.
+const NEARLY_DENSE: f64 = if cfg!(target_feature = "relaxed-simd") { 0.92 } else { 0.85 };
+
+/// The product as independent chunks, each of which writes outputs of its own: a group of one or two panels (all, if nearly dense) × a piece of rows.
 pub struct Forward<'a> {
     pattern: &'a CsrPattern,
     values: &'a [f32],
@@ -64,6 +70,7 @@ pub struct Forward<'a> {
     tile: Tile,
     pieces: usize,
     blocks: usize,
+    nearly_dense: bool,
 }
 
 impl<'a> Forward<'a> {
@@ -83,7 +90,10 @@ impl<'a> Forward<'a> {
         let pieces = pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES);
         let blocks = pattern.cols().div_ceil(BLOCK).max(1);
         let blocks = if pattern.nnz() < MIN_RUN * blocks * pattern.rows() { 1 } else { blocks };
-        Self { pattern, values, bias, x, batch, activation, tile, pieces, blocks }
+        let size = (pattern.rows() * pattern.cols()) as f64;
+        let nearly_dense = batch > PANEL / 2 && size > 0.0 && pattern.nnz_of_a() as f64 >= NEARLY_DENSE * size;
+        let blocks = if nearly_dense { 1 } else { blocks };
+        Self { pattern, values, bias, x, batch, activation, tile, pieces, blocks, nearly_dense }
     }
 
     /// Panels that go through together.
@@ -92,7 +102,7 @@ impl<'a> Forward<'a> {
     }
 
     pub fn chunks(&self) -> usize {
-        panels(self.batch).div_ceil(self.together()) * self.pieces
+        if self.nearly_dense { self.pieces } else { panels(self.batch).div_ceil(self.together()) * self.pieces }
     }
 
     /// Overwrites its part of `y`, panels `[P][out]`, 0 beyond the batch. Entries of B∖A have no part.
@@ -108,6 +118,10 @@ impl<'a> Forward<'a> {
     fn chunk_of<I: Index>(&self, i: usize, y: &mut [Row]) {
         let (rows, cols) = (self.pattern.rows(), self.pattern.cols());
         let lines = self.pattern.by_row.piece(i % self.pieces, self.pieces);
+        if self.nearly_dense {
+            Part::<I>::new(self, 0).with_zeros(lines, y);
+            return;
+        }
         let first = i / self.pieces * self.together();
         let last = panels(self.batch).min(first + self.together());
         let of = |panel: usize| &self.x[panel * cols..][..cols];
@@ -146,49 +160,49 @@ impl<'a, I: Index> Part<'a, I> {
 
     // Not inlined: in one large function V8 keeps the loops' own numbers on the stack.
     #[inline(never)]
-    fn pair(&self, lines: Range<usize>, x: [&[Row]; 2], y0: &mut [Row], y1: &mut [Row]) {
-        for row in lines {
-            let start = self.start::<4>(row, &y0[row], PANEL);
-            let mut sums = [start, self.start::<4>(row, &y1[row], PANEL)];
-            let (run, values) = self.run(row);
-            for (x, &value) in gather(x, run).zip(values) {
-                add(&mut sums[0], x[0], value);
-                add(&mut sums[1], x[1], value);
+    fn pair(&self, lines: Range<usize>, x: [&'a [Row]; 2], y0: &mut [Row], y1: &mut [Row]) {
+        let (x, values) = (self.gather(x), self.of.values);
+        let outputs = y0[lines.clone()].iter_mut().zip(&mut y1[lines.clone()]);
+        for ((row, run), (y0, y1)) in self.runs(lines).zip(outputs) {
+            let mut sums = [self.start::<4>(row, y0, PANEL), self.start::<4>(row, y1, PANEL)];
+            for ([x0, x1], &value) in x.rows(run.clone()).zip(&values[run]) {
+                add(&mut sums[0], x0, value);
+                add(&mut sums[1], x1, value);
             }
-            y0[row].set(self.end(sums[0]));
-            y1[row].set(self.end(sums[1]));
+            y0.set(self.end(sums[0]));
+            y1.set(self.end(sums[1]));
         }
     }
 
     #[inline(never)]
-    fn single(&self, lines: Range<usize>, x: &[Row], y: &mut [Row], samples: usize) {
-        for row in lines {
-            let mut sums = self.start::<4>(row, &y[row], samples);
-            let (run, values) = self.run(row);
-            for ([x], &value) in gather([x], run).zip(values) {
+    fn single(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
+        let (x, values) = (self.gather([x]), self.of.values);
+        for ((row, run), y) in self.runs(lines.clone()).zip(&mut y[lines]) {
+            let mut sums = self.start::<4>(row, y, samples);
+            for ([x], &value) in x.rows(run.clone()).zip(&values[run]) {
                 add(&mut sums, x, value);
             }
-            y[row].set(self.end(sums));
+            y.set(self.end(sums));
         }
     }
 
     /// V vectors of samples. R rows go side by side as far as the shortest reaches; fewer at the end of the lines.
     #[inline(never)]
-    fn few<const V: usize, const R: usize>(&self, lines: Range<usize>, x: &[Row], y: &mut [Row], samples: usize) {
+    fn few<const V: usize, const R: usize>(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
+        let (x, values) = (self.gather([x]), self.of.values);
         for first in lines.clone().step_by(R) {
             let count = (lines.end - first).min(R);
-            let mut runs = [self.run(first); R];
+            let mut each = self.runs(first..first + count);
+            let runs: [Range<usize>; R] = std::array::from_fn(|_| each.next().map_or(0..0, |(_, run)| run));
+            let shared = runs.iter().map(|run| run.len()).min().unwrap_or(0);
             let mut sums = [[F32x4::splat(0.0); V]; R];
             for r in 0..count {
-                runs[r] = self.run(first + r);
                 sums[r] = self.start(first + r, &y[first + r], samples);
             }
-            let shared = if count == R { runs.iter().map(|(_, values)| values.len()).min().unwrap_or(0) } else { 0 };
-            let fronts = runs.map(|(run, values)| (run.split_at(shared).0, &values[..shared]));
-            side_by_side(x, fronts, &mut sums);
+            side_by_side(&x, values, runs.each_ref().map(|run| run.start..run.start + shared), &mut sums);
             for r in 0..count {
-                let (run, values) = (runs[r].0.split_at(shared).1, &runs[r].1[shared..]);
-                for ([x], &value) in gather([x], run).zip(values) {
+                let rest = runs[r].start + shared..runs[r].end;
+                for ([x], &value) in x.rows(rest.clone()).zip(&values[rest]) {
                     add(&mut sums[r], x, value);
                 }
                 let sums = self.end(sums[r]);
@@ -197,15 +211,45 @@ impl<'a, I: Index> Part<'a, I> {
         }
     }
 
-    /// The entries of A in one row of this block, and their values.
-    #[inline(always)]
-    fn run(&self, row: usize) -> (Bounded<'a, I>, &'a [f32]) {
-        let runs = &self.of.pattern.by_row;
-        let (mut first, mut end, _) = runs.line(row);
-        if self.of.blocks > 1 {
-            (first, end) = runs.within::<I>(first..end, &self.columns);
+    /// Two rows at a time, over all panels.
+    fn with_zeros(&self, lines: Range<usize>, y: &mut [Row]) {
+        let Forward { pattern, values, x, batch, .. } = *self.of;
+        let (rows, cols) = (pattern.rows(), pattern.cols());
+        let indices = pattern.by_row.bounded::<I>().indices();
+        let mut weights = vec![[0.0; 2]; cols];
+        for first in lines.clone().step_by(2) {
+            let count = (lines.end - first).min(2);
+            weights.fill([0.0; 2]);
+            for (row, run) in self.runs(first..first + count) {
+                for (&column, &value) in indices[run.clone()].iter().zip(&values[run]) {
+                    weights[column.into() as usize][row - first] = value;
+                }
+            }
+            for (panel, x) in x.chunks_exact(cols).enumerate() {
+                let samples = (batch - panel * PANEL).min(PANEL);
+                let mut sums = [[F32x4::splat(0.0); 4]; 2];
+                for (row, sums) in (first..first + count).zip(&mut sums) {
+                    *sums = self.start(row, &Row::ZERO, samples);
+                }
+                let sums = dense_16x2(x, &weights, sums);
+                for (row, sums) in (first..first + count).zip(sums) {
+                    y[panel * rows + row].set(self.end(sums));
+                }
+            }
         }
-        (runs.bounded(first..end), &self.of.values[first..end])
+    }
+
+    #[inline(always)]
+    fn gather<const P: usize>(&self, x: [&'a [Row]; P]) -> Gather<'a, P, I> {
+        Gather::new(x, self.of.pattern.by_row.bounded())
+    }
+
+    /// Rows, and the entries of A that each has in this block.
+    #[inline(always)]
+    fn runs(&self, lines: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let by_row = &self.of.pattern.by_row;
+        let here = |run: Range<usize>| if self.of.blocks == 1 { run } else { by_row.within::<I>(run, &self.columns) };
+        lines.clone().zip(by_row.runs_of_a(lines).map(here))
     }
 
     /// The bias, for those who are there, or what the blocks before have summed.
@@ -234,10 +278,28 @@ fn add<const V: usize>(sums: &mut [F32x4; V], x: &Row, value: f32) {
     }
 }
 
+/// 16 samples × 2 output rows, every column.
+#[inline(never)]
+fn dense_16x2(x: &[Row], weights: &[[f32; 2]], mut sums: [[F32x4; 4]; 2]) -> [[F32x4; 4]; 2] {
+    for (x, &[w0, w1]) in x.iter().zip(weights) {
+        let (w0, w1, x) = (F32x4::splat(w0), F32x4::splat(w1), x.lanes());
+        for v in 0..4 {
+            sums[0][v] = x[v].mul_add(w0, sums[0][v]);
+            sums[1][v] = x[v].mul_add(w1, sums[1][v]);
+        }
+    }
+    sums
+}
+
 /// Two or four runs of equal length, entry by entry.
 #[inline(always)]
-fn side_by_side<const V: usize, const R: usize, I: Index>(x: &[Row], runs: [(Bounded<'_, I>, &[f32]); R], sums: &mut [[F32x4; V]; R]) {
-    let row = |r: usize| gather([x], runs[r].0).zip(runs[r].1);
+fn side_by_side<const V: usize, const R: usize, I: Index>(
+    x: &Gather<'_, 1, I>,
+    values: &[f32],
+    runs: [Range<usize>; R],
+    sums: &mut [[F32x4; V]; R],
+) {
+    let row = |r: usize| x.rows(runs[r].clone()).zip(&values[runs[r].clone()]);
     if R == 2 {
         row(0).zip(row(1)).for_each(|(([x0], &w0), ([x1], &w1))| {
             add(&mut sums[0], x0, w0);
