@@ -7,7 +7,7 @@
 use crate::pattern::{Bounded, Index};
 #[cfg(target_arch = "wasm32")]
 use core::arch::wasm32 as w;
-use core::ops::{Add, Div, Mul, Range};
+use core::ops::{Add, Div, Mul, Range, Sub};
 
 /// Sixteen samples of one feature: one cache line, four vectors. The unit that every product works on.
 ///
@@ -75,6 +75,16 @@ impl F32x4 {
     pub fn store(self, s: &mut [f32; 4]) {
         // SAFETY: `s` is 16 writable bytes, and v128_store asks for no alignment.
         unsafe { w::v128_store(s.as_mut_ptr().cast(), self.0) }
+    }
+
+    /// Four pairs from anywhere: their first numbers, and their second ones.
+    #[inline(always)]
+    pub fn pairs([a, b, c, d]: [&[f32; 2]; 4]) -> [Self; 2] {
+        // SAFETY: each pair is 8 readable bytes, and these loads ask for no alignment.
+        let two =
+            |a: &[f32; 2], b: &[f32; 2]| unsafe { w::v128_load64_lane::<1>(w::v128_load64_zero(a.as_ptr().cast()), b.as_ptr().cast()) };
+        let (ab, cd) = (two(a, b), two(c, d));
+        [Self(w::i32x4_shuffle::<0, 2, 4, 6>(ab, cd)), Self(w::i32x4_shuffle::<1, 3, 5, 7>(ab, cd))]
     }
 
     #[inline(always)]
@@ -149,6 +159,10 @@ impl F32x4 {
         *s = self.0;
     }
 
+    pub fn pairs(pairs: [&[f32; 2]; 4]) -> [Self; 2] {
+        [0, 1].map(|i| Self(pairs.map(|pair| pair[i])))
+    }
+
     pub fn splat(v: f32) -> Self {
         Self([v; 4])
     }
@@ -213,8 +227,8 @@ impl F32x4 {
 
 /// Lane by lane, on either side of the instruction set.
 macro_rules! lanewise {
-    ($($trait:ident $method:ident $wasm:ident $operator:tt)*) => {$(
-        impl $trait for F32x4 {
+    ($($lanes:ident $trait:ident $method:ident $wasm:ident $operator:tt)*) => {$(
+        impl $trait for $lanes {
             type Output = Self;
 
             #[inline(always)]
@@ -228,4 +242,150 @@ macro_rules! lanewise {
     )*};
 }
 
-lanewise! { Add add f32x4_add +  Mul mul f32x4_mul *  Div div f32x4_div / }
+lanewise! {
+    F32x4 Add add f32x4_add +
+    F32x4 Mul mul f32x4_mul *
+    F32x4 Div div f32x4_div /
+    I32x4 Add add i32x4_add +
+    I32x4 Sub sub i32x4_sub -
+}
+
+/// Four `i32` lanes: numbers, or the masks 0 and −1.
+#[derive(Clone, Copy)]
+pub struct I32x4(#[cfg(target_arch = "wasm32")] w::v128, #[cfg(not(target_arch = "wasm32"))] [i32; 4]);
+
+#[cfg(target_arch = "wasm32")]
+impl I32x4 {
+    #[inline(always)]
+    pub fn splat(v: i32) -> Self {
+        Self(w::i32x4_splat(v))
+    }
+
+    #[inline(always)]
+    pub fn ascending(first: i32) -> Self {
+        Self(w::i32x4_add(w::i32x4_splat(first), w::i32x4(0, 1, 2, 3)))
+    }
+
+    #[inline(always)]
+    pub fn to_array(self) -> [i32; 4] {
+        let mut s = [0; 4];
+        // SAFETY: `s` is 16 writable bytes, and v128_store asks for no alignment.
+        unsafe { w::v128_store(s.as_mut_ptr().cast(), self.0) };
+        s
+    }
+
+    /// The bits of |s|, which order as the magnitudes do; NaN above all.
+    #[inline(always)]
+    pub fn magnitudes(s: &[f32; 4]) -> Self {
+        Self(F32x4::load(s).abs().0)
+    }
+
+    /// A mask of the lanes that are above those of `b`.
+    #[inline(always)]
+    pub fn above(self, b: Self) -> Self {
+        Self(w::i32x4_gt(self.0, b.0))
+    }
+
+    #[inline(always)]
+    pub fn max(self, b: Self) -> Self {
+        Self(w::i32x4_max(self.0, b.0))
+    }
+
+    #[inline(always)]
+    pub fn and_not(self, b: Self) -> Self {
+        Self(w::v128_andnot(self.0, b.0))
+    }
+
+    /// Whether a lane of four masks is set.
+    #[inline(always)]
+    pub fn any([a, b, c, d]: [Self; 4]) -> bool {
+        w::v128_any_true(w::v128_or(w::v128_or(a.0, b.0), w::v128_or(c.0, d.0)))
+    }
+
+    /// Writes the lanes that `keep` names to the start of `out`, and anything after them; returns how many they are.
+    #[inline(always)]
+    pub fn pack(lanes: [Self; 4], keep: [Self; 4], out: &mut [u32; 16]) -> usize {
+        let mut end = 0;
+        for (lanes, keep) in lanes.into_iter().zip(keep) {
+            let keep = w::i32x4_bitmask(keep.0) as usize;
+            // SAFETY: each entry of the table is 16 readable bytes, and `keep` is below 16; `end` has moved by at most four for each
+            // vector before this one, so 16 bytes of `out` follow; neither asks for an alignment.
+            unsafe {
+                let order = w::v128_load(PACK.as_ptr().add(keep).cast());
+                #[cfg(target_feature = "relaxed-simd")]
+                let packed = w::i8x16_relaxed_swizzle(lanes.0, order);
+                #[cfg(not(target_feature = "relaxed-simd"))]
+                let packed = w::i8x16_swizzle(lanes.0, order);
+                w::v128_store(out.as_mut_ptr().add(end).cast(), packed);
+            }
+            end += keep.count_ones() as usize;
+        }
+        end
+    }
+}
+
+/// For each set of lanes the bytes that bring them to the front.
+#[cfg(target_arch = "wasm32")]
+static PACK: [[u8; 16]; 16] = {
+    let mut all = [[0; 16]; 16];
+    let mut keep = 0;
+    while keep < 16 {
+        let (mut lane, mut end) = (0, 0);
+        while lane < 4 {
+            if keep >> lane & 1 == 1 {
+                let mut byte = 0;
+                while byte < 4 {
+                    all[keep][end] = 4 * lane + byte;
+                    (byte, end) = (byte + 1, end + 1);
+                }
+            }
+            lane += 1;
+        }
+        keep += 1;
+    }
+    all
+};
+
+#[cfg(not(target_arch = "wasm32"))]
+impl I32x4 {
+    pub fn splat(v: i32) -> Self {
+        Self([v; 4])
+    }
+
+    pub fn ascending(first: i32) -> Self {
+        Self([0, 1, 2, 3].map(|i| first.wrapping_add(i)))
+    }
+
+    pub fn to_array(self) -> [i32; 4] {
+        self.0
+    }
+
+    pub fn magnitudes(s: &[f32; 4]) -> Self {
+        Self(s.map(|v| v.abs().to_bits() as i32))
+    }
+
+    pub fn above(self, b: Self) -> Self {
+        self.zip(b, |a, b| -i32::from(a > b))
+    }
+
+    pub fn max(self, b: Self) -> Self {
+        self.zip(b, i32::max)
+    }
+
+    pub fn and_not(self, b: Self) -> Self {
+        self.zip(b, |a, b| a & !b)
+    }
+
+    pub fn any(masks: [Self; 4]) -> bool {
+        masks.iter().flat_map(|mask| mask.0).any(|lane| lane != 0)
+    }
+
+    pub fn pack(lanes: [Self; 4], keep: [Self; 4], out: &mut [u32; 16]) -> usize {
+        let kept = (0..16).filter(|i| keep[i / 4].0[i % 4] != 0).map(|i| lanes[i / 4].0[i % 4] as u32);
+        out.iter_mut().zip(kept).map(|(out, lane)| *out = lane).count()
+    }
+
+    fn zip(self, b: Self, f: impl Fn(i32, i32) -> i32) -> Self {
+        Self([0, 1, 2, 3].map(|i| f(self.0[i], b.0[i])))
+    }
+}

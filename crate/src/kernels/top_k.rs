@@ -1,10 +1,15 @@
 //! The k entries of largest magnitude, exactly, without sorting.
 //!
-//! A sample guesses a threshold a little too low; one pass lists what reaches it; the rest happens in that list. Positive floats order as their
-//! bits do, so the k-th of the list is found by histograms of the upper 11, the next 10 and the last 10 bits. Should the guess have been too
-//! high, the list is everything: slower, never wrong. What limits it: that one pass over all values, four at a time.
+//! Positive floats order as their bits do. A sample gives a bracket in which the k-th magnitude almost surely lies; one pass counts what is above
+//! it and lists what is inside; bins over the bracket find the k-th of that list; a second pass writes the indices of all that reach it. Should the
+//! bracket miss, the list is everything on one side of it: slower, never wrong. The same where half the values are the very k-th.
+//!
+//! What limits it: the two passes, 0.5 cycles a value each where little is found, up to 1 where much is. In that, no branch depends on a value. A
+//! branch per sixteen values was wrong often enough to cost 1.1 cycles in the middle (k = n/2); a list of all that may be chosen, instead of a
+//! second look at the values, 2 to 6 in its histograms. LLVM turns `narrow` of masks, the way to one bitmask of sixteen lanes, into clamps and
+//! shuffles: twice the time of the whole pass.
 
-use crate::lanes::F32x4;
+use crate::lanes::I32x4;
 
 /// A value was NaN, which has no magnitude to rank.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,119 +21,204 @@ const MAGNITUDE: u32 = 0x7fff_ffff;
 const INFINITY: u32 = 0x7f80_0000;
 
 /// Indices of the `out.len()` values of largest magnitude, ascending. Equal magnitudes: the lower index wins.
-/// Overwrites `out`, whose length must not exceed `values.len()`. O(n) time; 8 bytes for each value in the list, most often little more than k.
+/// Overwrites `out`, whose length must not exceed `values.len()`. O(n) time; 4 bytes for each value in the bracket, a few in a hundred.
 pub fn top_k(values: &[f32], out: &mut [u32]) -> Result<(), NotANumber> {
     let k = out.len();
     assert!(k <= values.len());
-    let mut likely = Likely::default();
-    likely.fill(values, guess(values, k));
-    if likely.indices.len() < k {
-        likely.fill(values, 0.0);
-    }
-    // A NaN reaches every threshold.
-    if let Some(at) = likely.magnitudes.iter().position(|&bits| bits > INFINITY) {
-        return Err(NotANumber { index: likely.indices[at] as usize });
+    let bracket = bracket(values, k);
+    let mut seen = survey(values, bracket);
+    if seen.highest > INFINITY {
+        return Err(NotANumber { index: values.iter().position(|v| v.is_nan()).expect("one was seen") });
     }
     if k == 0 {
         return Ok(());
     }
-    let (threshold, mut ties) = kth(&likely.magnitudes, k);
-    let mut end = 0;
-    for (&index, &bits) in likely.indices.iter().zip(&likely.magnitudes) {
-        if end == k {
-            break;
-        }
-        // Written in any case; only what belongs there moves the end. See `Likely::fill`.
-        let tie = (bits == threshold) & (ties > 0);
-        out[end] = index;
-        end += usize::from((bits > threshold) | tie);
-        ties -= usize::from(tie);
+    if k <= seen.above {
+        seen = survey(values, Bracket { first: bracket.last + 1, last: MAGNITUDE });
+    } else if k > seen.above + seen.within.len() {
+        seen = survey(values, Bracket { first: 0, last: bracket.first - 1 });
     }
+    let Kth { magnitude: threshold, ties, equal } = kth(&seen.within, k - seen.above, seen.bracket);
+    // Where not all that equal the threshold belong, only the first ones do: from somewhere on, one has to be above it.
+    let mut all_equal = values.iter().enumerate().filter(|(_, v)| magnitude(**v) == threshold);
+    let cut = if ties == equal { values.len() } else { all_equal.nth(ties).expect("there are more of them").0 };
+    let (until, from) = values.split_at(cut);
+    let end = list(until, 0, threshold, out);
+    list(from, cut, threshold + 1, &mut out[end..]);
     Ok(())
 }
 
-/// Values that may be among the k: their indices, ascending, and the bits of their magnitudes.
-#[derive(Default)]
-struct Likely {
-    indices: Vec<u32>,
-    magnitudes: Vec<u32>,
+fn magnitude(value: f32) -> u32 {
+    value.to_bits() & MAGNITUDE
 }
 
-impl Likely {
-    /// Lists every value that is NaN or whose magnitude reaches `threshold`.
-    fn fill(&mut self, values: &[f32], threshold: f32) {
-        let splat = F32x4::splat(threshold);
-        let reached = |sixteen: &[f32; 16]| {
-            let (q, _) = sixteen.as_chunks::<4>();
-            let mask = |i: usize| F32x4::load(&q[i]).abs().not_below(splat) << (4 * i);
-            mask(0) | mask(1) | mask(2) | mask(3)
-        };
-        let (sixteens, rest) = values.as_chunks::<16>();
-        let count: u32 = sixteens.iter().map(|chunk| reached(chunk).count_ones()).sum();
+/// Magnitudes, by their bits, from `first` to `last`.
+#[derive(Clone, Copy)]
+struct Bracket {
+    first: u32,
+    last: u32,
+}
 
-        // Every index is written, and those that stay move the end: a branch per value would be guessed wrong too often. One slot is spare.
-        self.indices.clear();
-        self.indices.resize(count as usize + 1, 0);
-        let mut end = 0;
-        for (c, chunk) in sixteens.iter().enumerate() {
-            let mask = reached(chunk);
-            if mask != 0 {
-                for i in 0..16 {
-                    self.indices[end] = (16 * c + i) as u32;
-                    end += (mask >> i & 1) as usize;
-                }
+impl Bracket {
+    const ALL: Self = Self { first: 0, last: MAGNITUDE };
+    const NONE: Self = Self { first: MAGNITUDE + 1, last: MAGNITUDE };
+
+    fn holds(self, bits: u32) -> bool {
+        self.first <= bits && bits <= self.last
+    }
+}
+
+/// What one pass over all values tells.
+struct Survey {
+    bracket: Bracket,
+    /// How many magnitudes are above the bracket.
+    above: usize,
+    /// Those in it, in their order.
+    within: Vec<u32>,
+    highest: u32,
+}
+
+/// Sixteens that are looked at together.
+const BLOCK: usize = 64;
+
+fn survey(values: &[f32], bracket: Bracket) -> Survey {
+    let (below, last) = (below(bracket.first), I32x4::splat(bracket.last as i32));
+    let (mut within, mut end) = (Vec::new(), 0);
+    let (mut above, mut highest) = (I32x4::splat(0), I32x4::splat(0));
+    let (sixteens, rest) = values.as_chunks::<16>();
+    let inside = |bits: [I32x4; 4]| bits.map(|bits| bits.above(below).and_not(bits.above(last)));
+    for block in sixteens.chunks(BLOCK) {
+        // A branch on what is inside would be guessed wrong too often. So each sixteen is noted, those with something inside to stay; and of
+        // these each lane is written, those inside to stay.
+        let (mut hits, mut some) = ([0u8; BLOCK], 0);
+        for (i, sixteen) in block.iter().enumerate() {
+            let bits = magnitudes(sixteen);
+            let over = bits.map(|bits| bits.above(last));
+            // A lane of a mask is −1.
+            above = above - ((over[0] + over[1]) + (over[2] + over[3]));
+            highest = highest.max(bits[0].max(bits[1]).max(bits[2].max(bits[3])));
+            hits[some % BLOCK] = i as u8;
+            some += usize::from(I32x4::any(inside(bits)));
+        }
+        within.resize(end + 16 * (some + 1), 0);
+        for &hit in &hits[..some] {
+            let bits = magnitudes(&block[hit as usize]);
+            end += I32x4::pack(bits, inside(bits), within[end..].first_chunk_mut().expect("room was made"));
+        }
+    }
+    within.truncate(end);
+    let rest = rest.iter().map(|&v| magnitude(v));
+    within.extend(rest.clone().filter(|&bits| bracket.holds(bits)));
+    Survey {
+        bracket,
+        above: above.to_array().iter().sum::<i32>() as usize + rest.clone().filter(|&bits| bits > bracket.last).count(),
+        within,
+        highest: rest.chain(highest.to_array().map(|bits| bits as u32)).max().unwrap_or(0),
+    }
+}
+
+/// What a magnitude has to be above to be at least `first`.
+fn below(first: u32) -> I32x4 {
+    I32x4::splat((first as i32).wrapping_sub(1))
+}
+
+/// Writes the indices, counted from `start`, of the values whose magnitude is at least `first` to the start of `out`; all, or as many as there
+/// is room for. Returns how many.
+fn list(values: &[f32], start: usize, first: u32, out: &mut [u32]) -> usize {
+    let below = below(first);
+    // Where most sixteens have one, looking first would be guessed wrong too often.
+    let dense = out.len() > values.len() / 16;
+    let mut end = 0;
+    let (sixteens, rest) = values.as_chunks::<16>();
+    let mut at = start as u32;
+    for sixteen in sixteens {
+        let reached = magnitudes(sixteen).map(|bits| bits.above(below));
+        if dense || I32x4::any(reached) {
+            match out[end..].first_chunk_mut() {
+                Some(out) => end += I32x4::pack([0, 4, 8, 12].map(|i| I32x4::ascending(at as i32 + i)), reached, out),
+                None => end += list_each(sixteen, at, first, &mut out[end..]),
             }
         }
-        self.indices.truncate(end);
-        let tail = rest.iter().enumerate().filter(|(_, v)| v.is_nan() || v.abs() >= threshold);
-        self.indices.extend(tail.map(|(i, _)| (16 * sixteens.len() + i) as u32));
-        self.magnitudes.clear();
-        self.magnitudes.extend(self.indices.iter().map(|&i| values[i as usize].to_bits() & MAGNITUDE));
+        at += 16;
     }
+    end + list_each(rest, at, first, &mut out[end..])
 }
 
-/// A magnitude that probably a few more than k values reach, from one in 64 of them; infinity for k = 0, so that NaN is still found.
-fn guess(values: &[f32], k: usize) -> f32 {
-    const RUN: usize = 16;
-    const STRIDE: usize = 64 * RUN;
+/// [`list`], one by one.
+fn list_each(values: &[f32], start: u32, first: u32, out: &mut [u32]) -> usize {
+    let reached = (start..).zip(values).filter(|(_, v)| magnitude(**v) >= first);
+    out.iter_mut().zip(reached).map(|(out, (index, _))| *out = index).count()
+}
+
+#[inline(always)]
+fn magnitudes(sixteen: &[f32; 16]) -> [I32x4; 4] {
+    let (q, _) = sixteen.as_chunks::<4>();
+    [0, 1, 2, 3].map(|i| I32x4::magnitudes(&q[i]))
+}
+
+/// Where the k-th magnitude probably lies, from one in 31 of them.
+fn bracket(values: &[f32], k: usize) -> Bracket {
+    const RUN: usize = 4;
+    // No power of two, which would meet a few columns of a matrix again and again.
+    const STRIDE: usize = 31 * RUN;
     if k == 0 {
-        return f32::INFINITY;
+        return Bracket::NONE;
     }
-    let sample: Vec<u32> = values.chunks(STRIDE).flat_map(|part| &part[..RUN.min(part.len())]).map(|v| v.to_bits() & MAGNITUDE).collect();
-    // Neighbours may be alike, so a run of 16 counts as few independent ones: eight standard deviations of independent ones, and some.
+    let mut sample = Vec::with_capacity(RUN * values.len().div_ceil(STRIDE));
+    for part in values.chunks(STRIDE) {
+        sample.extend(part[..RUN.min(part.len())].iter().map(|&v| magnitude(v)));
+    }
+    // Five standard deviations, and some; two and a half should the four of a run be alike.
     let (n, share) = (sample.len() as f64, k as f64 / values.len() as f64);
-    let rank = n * share + 8.0 * (n * share * (1.0 - share)).sqrt() + 16.0;
-    if rank >= n { 0.0 } else { f32::from_bits(kth(&sample, rank as usize).0.min(INFINITY)) }
+    let margin = 5.0 * (n * share * (1.0 - share)).sqrt() + 16.0;
+    let (low, high) = (n * share + margin, n * share - margin);
+    let at = |rank: f64| kth(&sample, rank as usize, Bracket::ALL).magnitude;
+    Bracket { first: if low >= n { 0 } else { at(low) }, last: if high < 1.0 { MAGNITUDE } else { at(high) } }
 }
 
-/// The k-th largest (k ≥ 1) of magnitudes given by their bits, and how many of just that value are among the k.
-fn kth(magnitudes: &[u32], k: usize) -> (u32, usize) {
-    let (mut settled, mut wanted) = crossing(&first_digits(magnitudes), k);
-    for shift in [10, 0] {
-        let mut counts = [0u32; 1024];
-        for bits in magnitudes.iter().filter(|&&bits| bits >> (shift + 10) == settled) {
-            counts[(bits >> shift & 1023) as usize] += 1;
-        }
-        let (digit, left) = crossing(&counts, wanted);
-        settled = settled << 10 | digit;
-        wanted = left;
+/// The k-th largest of some magnitudes, how many of just that value are among the k, and how many there are.
+struct Kth {
+    magnitude: u32,
+    ties: usize,
+    equal: usize,
+}
+
+/// The k-th largest (k ≥ 1) of magnitudes that lie in a bracket. Bins over the bracket say in which of them it is; that is the next bracket.
+fn kth(magnitudes: &[u32], k: usize, Bracket { first, last }: Bracket) -> Kth {
+    let shift = (u32::BITS - (last - first).leading_zeros()).saturating_sub(BINS.ilog2());
+    let bin = |bits: u32| (bits - first) >> shift;
+    let counts = histogram(magnitudes, bin);
+    let (crossed, ties) = crossing(&counts, k);
+    let equal = counts[crossed as usize] as usize;
+    let lowest = first + (crossed << shift);
+    if shift == 0 {
+        return Kth { magnitude: lowest, ties, equal };
     }
-    (settled, wanted)
+    let (mut inside, mut end) = (vec![0; equal + 1], 0);
+    for &bits in magnitudes {
+        // As in `survey`.
+        inside[end] = bits;
+        end += usize::from(bin(bits) == crossed);
+    }
+    kth(&inside[..end], ties, Bracket { first: lowest, last: last.min(lowest + (1 << shift) - 1) })
 }
 
-/// How many magnitudes have each value of the upper 11 bits.
-fn first_digits(magnitudes: &[u32]) -> [u32; 2048] {
+const BINS: usize = 2048;
+
+/// How many magnitudes there are in each bin.
+#[inline(always)]
+fn histogram(magnitudes: &[u32], bin: impl Fn(u32) -> u32) -> [u32; BINS] {
     // Four tables: neighbours often share a bin, and a store would wait for the one before it.
-    let mut tables = [[0u32; 2048]; 4];
+    let mut tables = [[0u32; BINS]; 4];
     let (fours, rest) = magnitudes.as_chunks::<4>();
     for four in fours {
-        for (table, bits) in tables.iter_mut().zip(four) {
-            table[(bits >> 20) as usize % 2048] += 1;
+        for (table, &bits) in tables.iter_mut().zip(four) {
+            table[bin(bits) as usize % BINS] += 1;
         }
     }
     let [mut counts, others @ ..] = tables;
-    for bits in rest {
-        counts[(bits >> 20) as usize % 2048] += 1;
+    for &bits in rest {
+        counts[bin(bits) as usize % BINS] += 1;
     }
     for table in &others {
         for (count, other) in counts.iter_mut().zip(table) {

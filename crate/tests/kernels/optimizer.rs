@@ -92,6 +92,21 @@ fn a_slot_does_not_depend_on_where_it_sits() {
     assert_eq!(run(5)[4].to_bits(), run(4)[0].to_bits());
 }
 
+/// A block of one age takes the corrections once, a mixed one looks each up.
+#[test]
+fn a_slot_does_not_depend_on_the_age_of_its_neighbours() {
+    let constants = Adam { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    let n = 2051;
+    let run = |age: &dyn Fn(usize) -> u32| {
+        let start: Vec<f32> = (1..=n).map(|i| 1.0 / i as f32).collect();
+        let (mut w, mut m, mut v, mut steps) = (start.clone(), start.clone(), start.clone(), (0..n).map(age).collect::<Vec<_>>());
+        adam(&mut w, &start, &mut m, &mut v, &mut steps, &constants, &mut BiasCorrections::default());
+        w
+    };
+    let (young, old, mixed) = (run(&|_| 3), run(&|_| 40_000), run(&|i| if i % 3 == 0 { 3 } else { 40_000 }));
+    assert!((0..n).all(|i| mixed[i].to_bits() == if i % 3 == 0 { young[i] } else { old[i] }.to_bits()));
+}
+
 #[test]
 fn power_has_the_golden_values() {
     let (phi, d_theta) = ([0.5, -0.2, 1.5, 0.0], [0.3, 0.3, -0.3, 0.3]);
