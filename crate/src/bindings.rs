@@ -5,6 +5,7 @@
 //! of a call overlap. That is what the `SAFETY` comments below mean by "the caller".
 
 use crate::kernels::backward::{self, Backward, Decay};
+use crate::kernels::dense::{self, Product};
 use crate::kernels::forward::{self, Activation, Forward, Tile};
 use crate::kernels::gradient::{self, Candidate};
 use crate::kernels::optimizer::{self, Adam, BiasCorrections};
@@ -94,6 +95,7 @@ unsafe fn slice_mut<'a, T>(at: usize, length: usize) -> &'a mut [T] {
 struct Scratch {
     dy: Vec<Row>,
     backward: backward::Scratch,
+    dense: dense::Scratch,
     corrections: BiasCorrections,
 }
 
@@ -371,6 +373,18 @@ pub fn backward(
         backward::backward(&Backward::new(pattern, values, x, dy, batch, decay), dx, d_values, &mut scratch.backward);
         backward::bias(dy, d_bias, panels);
     });
+}
+
+/// `c [m, n] = act(op(a)·op(b) + bias)` with `k` terms; `bias` 0 for none. See [`dense::dense`].
+#[wasm_bindgen]
+#[allow(clippy::too_many_arguments)] // as `backward`
+pub fn dense(m: usize, n: usize, k: usize, transpose_a: bool, transpose_b: bool, a: usize, b: usize, bias: usize, relu: bool, c: usize) {
+    // SAFETY: the caller owns these addresses.
+    let (a, b, bias, c) = unsafe {
+        let bias = (bias != 0).then(|| slice(bias, n));
+        (slice(a, m * k), slice(b, k * n), bias, slice_mut(c, m * n))
+    };
+    with_scratch(|scratch| dense::dense(Product { m, n, k, transpose_a, transpose_b }, a, b, bias, relu, c, &mut scratch.dense));
 }
 
 /// Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].

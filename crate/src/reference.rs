@@ -45,3 +45,19 @@ pub fn top_k(values: &[f32], k: usize) -> Vec<u32> {
     order.sort();
     order
 }
+
+/// `op(A)·op(B) + b`, its terms in order.
+pub fn dense([m, n, k]: [usize; 3], [transpose_a, transpose_b]: [bool; 2], a: &[f32], b: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    let mut c = vec![0.0; m * n];
+    for i in 0..m {
+        for j in 0..n {
+            for p in 0..k {
+                let left = if transpose_a { a[p * m + i] } else { a[i * k + p] };
+                let right = if transpose_b { b[j * k + p] } else { b[p * n + j] };
+                c[i * n + j] += left * right;
+            }
+            c[i * n + j] += bias.map_or(0.0, |bias| bias[j]);
+        }
+    }
+    c
+}

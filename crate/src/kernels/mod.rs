@@ -16,10 +16,11 @@
 //! **Order.** Every output adds its terms in the order of the pattern, and sums over the batch run over the panels in order,
 //! whatever tile does it. Results depend on the binary (see `lanes`), not on the shape of the batch around a sample.
 //!
-//! The others: [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
+//! The others: [`dense`] (the dense product, for `fastDense`), [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
 //! [`random`] (numbers by hash), [`seeded`] (Top-KAST without its whole vector), [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
 
 pub mod backward;
+pub mod dense;
 pub mod edit;
 pub mod forward;
 pub mod gradient;

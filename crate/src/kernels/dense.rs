@@ -1,0 +1,225 @@
+//! `C = op(A)·op(B)`, dense, each operand as it is or transposed: the product under `fastDense`, with which tfjs's own layers train.
+//!
+//! The terms are cut into blocks, the lines of A into those that fit the second-level cache. Per block A is packed by four or six lines, B
+//! by eight lines at a time and used at once, while a tile of sums stays in registers. Packing takes transposition away, and strides of a
+//! power of two, which would hit a single set of the cache.
+//!
+//! What limits it: the latency of a multiply-add. Two units and four cycles want eight sums under way; the eight of a 4×8 tile leave no slack
+//! and reach 87 % of peak, the twelve of 6×8 94 % (dW of 1024×1024, batch 128; Node 24). Without fusion 6×8 needs one register too many
+//! and spills: 45 % there, against 82 % (Node 20: 46, 75). Packing B is the rest: with 64 rows of A it leaves 81 %, with 128 86.
+//!
+//! Tried, and no gain: 5×8; blocks of 256 terms (2 to 5 % slower: C goes through memory more often) and of 1024; 32 or 128 columns of B at once;
+//! packing B strip by strip (a row's line is then fetched twice). Terms walked by index, as `zip` does, spill at 6×8: 40 %.
+
+use crate::lanes::F32x4;
+use std::array::from_fn;
+use std::ops::Range;
+
+/// `C [m, n] = op(A)·op(B)` with `k` terms, all row-major: `a [m, k]`, or `[k, m]` if transposed; `b [k, n]`, or `[n, k]` if transposed.
+#[derive(Clone, Copy)]
+pub struct Product {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub transpose_a: bool,
+    pub transpose_b: bool,
+}
+
+/// Lines of A and of B in a tile.
+const LEFT: usize = if cfg!(target_feature = "relaxed-simd") { 6 } else { 4 };
+const RIGHT: usize = 8;
+/// Terms in a block: a strip of B and a tile's lines of A together stay in the first-level cache.
+const TERMS: usize = 512;
+/// Lines of A in a block: half a megabyte, half of the second-level cache.
+const LINES: usize = 256;
+/// Lines of B that are packed at once: of each row they take whole cache lines.
+const STRIPS: usize = 64;
+
+type Tile = [[F32x4; 2]; LEFT];
+
+/// Packed operands, 640 KB at most.
+#[derive(Default)]
+pub struct Scratch {
+    left: Vec<f32>,
+    right: Vec<f32>,
+}
+
+/// Overwrites `c`. Each output adds its terms in their order, starting at 0, whatever block they fall into; then `bias [n]`, then relu.
+/// Cost: m·n·k multiply-adds; packing reads A once and B ⌈m / 256⌉ times.
+pub fn dense(product: Product, a: &[f32], b: &[f32], bias: Option<&[f32]>, relu: bool, c: &mut [f32], scratch: &mut Scratch) {
+    let Product { m, n, k, transpose_a, transpose_b } = product;
+    assert_eq!(a.len(), m * k);
+    assert_eq!(b.len(), k * n);
+    assert_eq!(c.len(), m * n);
+    assert!(bias.is_none_or(|bias| bias.len() == n));
+    let a = Operand { values: a, stride: if transpose_a { m } else { k }, lines_adjacent: transpose_a };
+    let b = Operand { values: b, stride: if transpose_b { k } else { n }, lines_adjacent: !transpose_b };
+    for lines in blocks(m, LINES) {
+        for terms in blocks(k, TERMS) {
+            let left = a.pack(lines.clone(), terms.clone(), &mut scratch.left);
+            for strips in blocks(n, STRIPS) {
+                let right = b.pack(strips.clone(), terms.clone(), &mut scratch.right);
+                let (first, last) = (terms.start == 0, terms.end == k);
+                for (strip, col) in (0..).zip(strips.step_by(RIGHT)) {
+                    let right = &right[strip * terms.len()..][..terms.len()];
+                    for (tile, row) in (0..).zip(lines.clone().step_by(LEFT)) {
+                        let left = &left[tile * terms.len()..][..terms.len()];
+                        let mut out = Out { c, n, rows: row..m.min(row + LEFT), cols: col..n.min(col + RIGHT) };
+                        let start = if first { [[F32x4::splat(0.0); 2]; LEFT] } else { out.read() };
+                        let sums = multiply(left, right, start);
+                        out.write(if last { finish(sums, bias, col, relu) } else { sums });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `0..length` in pieces of equal size, at most `most` and whole tiles; one empty piece of nothing, since no terms make zeros.
+fn blocks(length: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let pieces = length.div_ceil(most).max(1);
+    let size = length.div_ceil(pieces).next_multiple_of(RIGHT);
+    (0..pieces).map(move |i| (i * size).min(length)..((i + 1) * size).min(length))
+}
+
+/// Lines of terms: rows of op(A), or columns of op(B).
+struct Operand<'a> {
+    values: &'a [f32],
+    stride: usize,
+    /// A term of all lines lies in one row, else all terms of a line do.
+    lines_adjacent: bool,
+}
+
+impl Operand<'_> {
+    /// By `W` lines, those with all `terms` in order; zeros beyond the last line.
+    fn pack<'p, const W: usize>(&self, lines: Range<usize>, terms: Range<usize>, packed: &'p mut Vec<f32>) -> &'p [[f32; W]] {
+        let packed = room(packed, lines.len().div_ceil(W) * terms.len());
+        if packed.is_empty() {
+            return packed;
+        }
+        if self.lines_adjacent {
+            for (t, term) in terms.clone().enumerate() {
+                let row = &self.values[term * self.stride..][lines.clone()];
+                let (whole, rest) = row.as_chunks::<W>();
+                let mut to = packed[t..].iter_mut().step_by(terms.len());
+                for (from, to) in whole.iter().zip(&mut to) {
+                    *to = *from;
+                }
+                if let Some(to) = to.next() {
+                    *to = from_fn(|i| rest.get(i).copied().unwrap_or(0.0));
+                }
+            }
+        } else {
+            for (group, first) in packed.chunks_exact_mut(terms.len()).zip(lines.clone().step_by(W)) {
+                let line = |i: usize| if first + i < lines.end { &self.values[(first + i) * self.stride..][terms.clone()] } else { &[] };
+                interleave(from_fn(line), group);
+            }
+        }
+        packed
+    }
+}
+
+/// `length` terms of `W` lines, on a cache line of their own: a vector that straddles two costs two loads.
+fn room<const W: usize>(packed: &mut Vec<f32>, length: usize) -> &mut [[f32; W]] {
+    let whole = W * length + 15;
+    if packed.len() < whole {
+        packed.resize(whole, 0.0);
+    }
+    let skip = packed.as_ptr().align_offset(64);
+    packed[skip..][..W * length].as_chunks_mut().0
+}
+
+/// `packed[t][i] = lines[i][t]`, zeros for an empty line.
+#[inline(always)]
+fn interleave<const W: usize>(lines: [&[f32]; W], packed: &mut [[f32; W]]) {
+    let mut done = 0;
+    if lines.iter().all(|line| line.len() == packed.len()) {
+        let quads = lines.map(|line| line.as_chunks::<4>().0);
+        let (whole, _) = packed.as_chunks_mut::<4>();
+        for (q, four) in whole.iter_mut().enumerate() {
+            for half in 0..W / 4 {
+                let terms = F32x4::transpose(from_fn(|i| F32x4::load(&quads[4 * half + i][q])));
+                for (to, term) in four.iter_mut().zip(terms) {
+                    term.store(&mut to.as_chunks_mut::<4>().0[half]);
+                }
+            }
+            for i in W / 4 * 4..W {
+                four.iter_mut().zip(quads[i][q]).for_each(|(to, term)| to[i] = term);
+            }
+        }
+        done = 4 * whole.len();
+    }
+    for (t, to) in packed.iter_mut().enumerate().skip(done) {
+        *to = lines.map(|line| line.get(t).copied().unwrap_or(0.0));
+    }
+}
+
+#[inline(always)]
+fn multiply(left: &[[f32; LEFT]], right: &[[f32; RIGHT]], mut tile: Tile) -> Tile {
+    // Not `zip`, which walks by index: see above.
+    let mut right = right.iter();
+    for a in left {
+        let Some(b) = right.next() else { break };
+        let (b, _) = b.as_chunks::<4>();
+        let b = [F32x4::load(&b[0]), F32x4::load(&b[1])];
+        for i in 0..LEFT {
+            let a = F32x4::splat(a[i]);
+            tile[i] = [b[0].mul_add(a, tile[i][0]), b[1].mul_add(a, tile[i][1])];
+        }
+    }
+    tile
+}
+
+#[inline(always)]
+fn finish(tile: Tile, bias: Option<&[f32]>, col: usize, relu: bool) -> Tile {
+    let mut eight = [0.0; RIGHT];
+    if let Some(bias) = bias {
+        let bias = &bias[col..];
+        let width = bias.len().min(RIGHT);
+        eight[..width].copy_from_slice(&bias[..width]);
+    }
+    let (bias, _) = eight.as_chunks::<4>();
+    let bias = [F32x4::load(&bias[0]), F32x4::load(&bias[1])];
+    tile.map(|row| {
+        let row = [row[0] + bias[0], row[1] + bias[1]];
+        if relu { row.map(F32x4::relu) } else { row }
+    })
+}
+
+/// The part of C that a tile stands for; at the edges smaller than it.
+struct Out<'c> {
+    c: &'c mut [f32],
+    n: usize,
+    rows: Range<usize>,
+    cols: Range<usize>,
+}
+
+impl Out<'_> {
+    #[inline(always)]
+    fn read(&self) -> Tile {
+        let mut tile = [[F32x4::splat(0.0); 2]; LEFT];
+        for (row, lanes) in self.rows.clone().zip(&mut tile) {
+            let from = &self.c[row * self.n..][self.cols.clone()];
+            let mut eight = [0.0; RIGHT];
+            match <&[f32; RIGHT]>::try_from(from) {
+                Ok(whole) => eight = *whole,
+                Err(_) => eight[..from.len()].copy_from_slice(from),
+            }
+            let (halves, _) = eight.as_chunks::<4>();
+            *lanes = [F32x4::load(&halves[0]), F32x4::load(&halves[1])];
+        }
+        tile
+    }
+
+    #[inline(always)]
+    fn write(&mut self, tile: Tile) {
+        for (row, lanes) in self.rows.clone().zip(tile) {
+            let to = &mut self.c[row * self.n..][self.cols.clone()];
+            let eight = lanes.map(F32x4::to_array);
+            match <&mut [f32; RIGHT]>::try_from(&mut *to) {
+                Ok(whole) => whole.copy_from_slice(eight.as_flattened()),
+                Err(_) => to.copy_from_slice(&eight.as_flattened()[..to.len()]),
+            }
+        }
+    }
+}
