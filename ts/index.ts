@@ -18,6 +18,7 @@ export { snfs } from './methods/snfs.js';
 export { sparsify } from './methods/sparsify.js';
 export { staticPattern } from './methods/static.js';
 export { type TopKast, type TopKastArgs, topKast } from './methods/top_kast.js';
+export { fastDense } from './ops/fast_dense.js';
 export { powerprop } from './ops/powerprop.js';
 export type { Candidates, Samples } from './ops/probe.js';
 export { type Decay, type FusedActivation, type SparseDenseArgs, sparseDense } from './ops/sparse_dense.js';

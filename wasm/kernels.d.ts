@@ -89,6 +89,11 @@ export function backward(pattern: Pattern, batch: number, x: number, values: num
 export function carry(from: number, from_length: number, source: number, to: number, length: number): void;
 
 /**
+ * `c [m, n] = act(op(a)·op(b) + bias)` with `k` terms; `bias` 0 for none. See [`dense::dense`].
+ */
+export function dense(m: number, n: number, k: number, transpose_a: boolean, transpose_b: boolean, a: number, b: number, bias: number, relu: boolean, c: number): void;
+
+/**
  * Overwrites the flat indices at `values [n]` with their initial values. `spread` is 0 for uniform in [first, second), 1 for normal and 2 for
  * truncated normal with mean `first` and deviation `second`. See [`Source::value`].
  */
@@ -200,6 +205,7 @@ export interface InitOutput {
     readonly allocate: (a: number, b: number) => number;
     readonly backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly carry: (a: number, b: number, c: number, d: number, e: number) => void;
+    readonly dense: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
     readonly draw: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
     readonly gather: (a: number, b: number, c: number) => void;

@@ -347,6 +347,23 @@ export function carry(from, from_length, source, to, length) {
 }
 
 /**
+ * `c [m, n] = act(op(a)·op(b) + bias)` with `k` terms; `bias` 0 for none. See [`dense::dense`].
+ * @param {number} m
+ * @param {number} n
+ * @param {number} k
+ * @param {boolean} transpose_a
+ * @param {boolean} transpose_b
+ * @param {number} a
+ * @param {number} b
+ * @param {number} bias
+ * @param {boolean} relu
+ * @param {number} c
+ */
+export function dense(m, n, k, transpose_a, transpose_b, a, b, bias, relu, c) {
+    wasm.dense(m, n, k, transpose_a, transpose_b, a, b, bias, relu, c);
+}
+
+/**
  * Overwrites the flat indices at `values [n]` with their initial values. `spread` is 0 for uniform in [first, second), 1 for normal and 2 for
  * truncated normal with mean `first` and deviation `second`. See [`Source::value`].
  * @param {number} values

@@ -2,6 +2,7 @@
 
 import { CsrPattern } from '../../ts/pattern/csr.js';
 import { Random } from '../../ts/pattern/random.js';
+import type { DenseProduct } from '../../ts/wasm/kernels.js';
 
 /** On, just under and just over the 4-lane vector and the 16-wide panel. */
 export const BATCHES = [1, 3, 4, 5, 15, 16, 17, 33];
@@ -101,6 +102,17 @@ export const reference = {
       all.push([row, col, g]);
     });
     return all;
+  },
+
+  /** op(a)·op(b) `[m, n]` with k terms. */
+  dense({ m, n, k, transposeA, transposeB }: DenseProduct, a: ArrayLike<number>, b: ArrayLike<number>): number[] {
+    const c = new Array(m * n).fill(0);
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j < n; j++) {
+        for (let p = 0; p < k; p++) c[i * n + j] += a[transposeA ? p * m + i : i * k + p] * b[transposeB ? j * k + p : p * n + j];
+      }
+    }
+    return c;
   },
 
   /** The k of largest magnitude by a full sort: equal magnitudes, the earlier first; in their order. */

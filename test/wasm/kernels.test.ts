@@ -65,6 +65,46 @@ test('backward through relu', () => {
   });
 });
 
+describe('dense', () => {
+  const random = new Random(0x5eed);
+  const flags = [false, true];
+  const check = (m: number, n: number, k: number) => {
+    for (const transposeA of flags) {
+      for (const transposeB of flags) {
+        const product = { m, n, k, transposeA, transposeB };
+        const [a, b, bias] = [m * k, k * n, n].map((size) => wholeNumbers(random, size));
+        const expected = reference.dense(product, a, b);
+        expect(plain(kernels.dense(product, 1, a, b, undefined, false))).toEqual(plain(expected));
+        const through = expected.map((sum, i) => Math.max(0, sum + bias[i % n]));
+        expect(plain(kernels.dense(product, 1, a, b, bias, true))).toEqual(plain(through));
+      }
+    }
+  };
+
+  test('at the edges of tiles', () => {
+    const edges = [0, 1, 3, 4, 5, 7, 8, 9, 13];
+    for (const m of edges) for (const n of edges) for (const k of edges) check(m, n, k);
+  });
+
+  test.each([
+    [255, 9, 5],
+    [257, 9, 5],
+    [515, 3, 513],
+    [6, 63, 511],
+    [12, 65, 512],
+    [9, 130, 1027],
+  ])('at the edges of blocks: %d×%d×%d', check);
+
+  test('several, the fewer operands coming round', () => {
+    const product = { m: 2, n: 3, k: 4, transposeA: false, transposeB: true };
+    const [a, b] = [6 * 8, 2 * 12].map((size) => wholeNumbers(random, size));
+    const expected = Array.from({ length: 6 }, (_, i) => reference.dense(product, a.slice(i * 8), b.slice((i % 2) * 12))).flat();
+    expect(plain(kernels.dense(product, 6, a, b, undefined, false))).toEqual(plain(expected));
+    const one = Array.from({ length: 6 }, (_, i) => reference.dense(product, a.slice(i * 8), b)).flat();
+    expect(plain(kernels.dense(product, 6, a, b.slice(0, 12), undefined, false))).toEqual(plain(one));
+  });
+});
+
 test('gradientTopK and gradientReduce', () => {
   each((one) => {
     const { pattern, batch, x, dy } = one;

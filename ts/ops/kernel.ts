@@ -55,18 +55,18 @@ interface WasmBackend extends tf.KernelBackend {
 }
 
 /** Where a backend keeps its data. */
-interface Bridge<B> {
+export interface Bridge<B> {
   read(backend: B, info: tf.TensorInfo): Float32Array;
   write(backend: B, shape: number[], dtype: tf.DataType, values: tf.TypedArray, owned: boolean): tf.TensorInfo;
 }
 
-const cpu: Bridge<CpuBackend> = {
+export const cpu: Bridge<CpuBackend> = {
   // The live array, no copy.
   read: (backend, info) => backend.readSync(info.dataId) as Float32Array,
   write: (backend, shape, dtype, values, owned) => backend.makeTensorInfo(shape, dtype, owned ? values : values.slice()),
 };
 
-const wasm: Bridge<WasmBackend> = {
+export const wasm: Bridge<WasmBackend> = {
   // readSync would copy. Nothing is allocated in tfjs's heap, which would detach these views, until all operands have been used.
   read: (backend, info) => backend.typedArrayFromHeap(info) as Float32Array,
   write: (backend, shape, dtype, values) => {

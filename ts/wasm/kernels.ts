@@ -73,6 +73,37 @@ export function backward(
   return { dx, dValues, dBias };
 }
 
+/** `[m, n]` = op(a)·op(b) with `k` terms: `a [m, k]` or, transposed, `[k, m]`; `b [k, n]` or, transposed, `[n, k]`. */
+export interface DenseProduct {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+}
+
+/** `batch` dense products, `[batch, m, n]` = act(op(a)·op(b) + bias). Where an operand holds fewer matrices than that, they come round again. */
+export function dense(
+  { m, n, k, transposeA, transposeB }: DenseProduct,
+  batch: number,
+  a: Float32Array,
+  b: Float32Array,
+  bias: Float32Array | undefined,
+  relu: boolean,
+): Float32Array {
+  const [atA, atB, atBias, atC] = carve(a.length, b.length, n, batch * m * n);
+  copyIn(atA, a);
+  copyIn(atB, b);
+  if (bias) copyIn(atBias, bias);
+  // One right operand for all rows of all batches is packed once.
+  const [times, rows] = !transposeA && a.length === batch * m * k && b.length === k * n ? [1, batch * m] : [batch, m];
+  for (let i = 0; i < times; i++) {
+    const [fromA, fromB] = [(i * m * k) % a.length || 0, (i * k * n) % b.length || 0];
+    rust.dense(rows, n, k, transposeA, transposeB, atA + 4 * fromA, atB + 4 * fromB, bias ? atBias : 0, relu, atC + 4 * i * m * n);
+  }
+  return floats(atC, batch * m * n);
+}
+
 /** Indices of the k largest magnitudes, ascending; equal magnitudes: the lower index wins. Throws on NaN. */
 export function topK(values: Float32Array, k: number): Uint32Array {
   const [atValues, atOut] = carve(values.length, k);

@@ -1,0 +1,174 @@
+// tfjs's own dense products by our kernel, for whoever asks for it.
+//
+// What the kernel does not do is left to the one that was registered before: it throws its own errors, and computes what only it does.
+
+import * as tf from '@tensorflow/tfjs-core';
+import { OptionError } from '../errors.js';
+import * as kernels from '../wasm/kernels.js';
+import { loaded } from '../wasm/memory.js';
+import { type Bridge, cpu, wasm } from './kernel.js';
+
+type Call = Parameters<tf.KernelFunc>[0];
+
+/** A kernel in the place of the one that was there. */
+interface Replaced {
+  readonly original: tf.KernelConfig;
+  readonly ours: tf.KernelConfig;
+}
+
+const replaced: Replaced[] = [];
+
+/**
+ * Makes tfjs multiply dense matrices (`tf.matMul`, `tf.fused.matMul`, and with them `tf.layers.dense`, recurrent and attention layers) with this
+ * package's kernel, on the backends `cpu` and `wasm` that are registered, until the function that it returns is called. Shapes, errors and
+ * gradients stay tfjs's; results differ in rounding only, and where tfjs's wasm backend is wrong: it adds the last number of a bias to all rows
+ * but the first of a transposed or batched `tf.fused.matMul`. Other dtypes than float32 stay with tfjs.
+ *
+ * tfjs's wasm backend runs both products of back-propagation in a scalar loop, its cpu backend all of them. With this, dense models train ten
+ * to thirty times as fast; see `bench/record/step.node24.md`.
+ *
+ * Calling it again changes nothing, except that it takes in a backend imported since. Throws where neither backend is there, and in a browser
+ * before `ready()`. Operands and result of the largest product so far keep their room in this package's memory (`memory()`).
+ *
+ * ```js
+ * import '@tensorflow/tfjs-backend-wasm';
+ * import { fastDense } from 'tfjs-sparse';
+ * const undo = fastDense();
+ * await model.fit(xs, ys);
+ * undo();
+ * ```
+ */
+export function fastDense(): () => void {
+  loaded();
+  takeOver('cpu', cpu);
+  takeOver('wasm', wasm);
+  if (replaced.length === 0) throw new OptionError('fastDense', "the backend 'cpu' or 'wasm', imported before", tf.getBackend());
+  return restore;
+}
+
+function takeOver<B extends tf.KernelBackend>(backendName: string, bridge: Bridge<B>): void {
+  for (const [kernelName, product] of [
+    [tf.BatchMatMul, matMul],
+    [tf._FusedMatMul, fusedMatMul],
+  ] as const) {
+    const original = tf.getKernel(kernelName, backendName);
+    if (!original || replaced.some(({ ours }) => ours === original)) continue;
+    const ours = { ...original, kernelFunc: (call: Call) => product(call, bridge) ?? original.kernelFunc(call) };
+    replaced.push({ original, ours });
+    put(ours);
+  }
+}
+
+function restore(): void {
+  for (const { original, ours } of replaced.splice(0)) {
+    // Someone else's kernel, put in the place of ours since, is not ours to remove.
+    if (tf.getKernel(ours.kernelName, ours.backendName) === ours) put(original);
+  }
+}
+
+/** Without the warning that a registration over another gives. */
+function put(kernel: tf.KernelConfig): void {
+  tf.unregisterKernel(kernel.kernelName, kernel.backendName);
+  tf.registerKernel(kernel);
+}
+
+/** `tf.matMul`, or nothing where the kernel before shall answer. */
+function matMul<B extends tf.KernelBackend>({ inputs, backend, attrs }: Call, bridge: Bridge<B>): tf.TensorInfo | undefined {
+  const plan = planned(inputs, attrs as unknown as Transposed);
+  return plan && run(plan, inputs, undefined, false, backend as B, bridge);
+}
+
+/** The activations that the kernel does not apply: the backend's own kernels do. */
+const ACTIVATIONS: Record<string, string> = {
+  relu6: tf.Relu6,
+  elu: tf.Elu,
+  prelu: tf.Prelu,
+  leakyrelu: tf.LeakyRelu,
+  sigmoid: tf.Sigmoid,
+};
+
+/** `tf.fused.matMul`, or nothing where the kernel before shall answer. */
+function fusedMatMul<B extends tf.KernelBackend>(call: Call, bridge: Bridge<B>): tf.TensorInfo | undefined {
+  const backend = call.backend as B;
+  const { bias, preluActivationWeights } = call.inputs;
+  const { activation, leakyreluAlpha, ...transposed } = call.attrs as unknown as Transposed & {
+    activation: string;
+    leakyreluAlpha: number;
+  };
+  const plan = planned(call.inputs, transposed);
+  // tfjs's wasm backend refuses a bias of any other rank.
+  if (!plan || (bias && (bias.dtype !== 'float32' || bias.shape.length !== 1 || bias.shape[0] !== plan.n))) return;
+  const fused = activation === 'linear' || activation === 'relu';
+  const after = fused ? undefined : tf.getKernel(ACTIVATIONS[activation], tf.getBackend());
+  if (!fused && !after) return;
+  const y = run(plan, call.inputs, bias, activation === 'relu', backend, bridge);
+  if (!after) return y;
+  const inputs = preluActivationWeights ? { x: y, alpha: preluActivationWeights } : { x: y };
+  const result = after.kernelFunc({ inputs, backend, attrs: { alpha: leakyreluAlpha ?? 0 } });
+  backend.disposeData(y.dataId);
+  return result as tf.TensorInfo;
+}
+
+interface Transposed {
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+}
+
+type Factors = Record<'a' | 'b', tf.TensorInfo>;
+
+interface Plan extends kernels.DenseProduct {
+  readonly batch: number;
+  readonly shape: number[];
+}
+
+/** The product that is asked for, if it is one for our kernel. */
+function planned(inputs: tf.NamedTensorInfoMap, { transposeA, transposeB }: Transposed): Plan | undefined {
+  const { a, b } = inputs as Factors;
+  if (a.dtype !== 'float32' || b.dtype !== 'float32' || a.shape.length < 2 || b.shape.length < 2) return;
+  const [m, k] = transposeA ? a.shape.slice(-2).reverse() : a.shape.slice(-2);
+  const [terms, n] = transposeB ? b.shape.slice(-2).reverse() : b.shape.slice(-2);
+  if (terms !== k) return;
+  const [outerA, outerB] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+  const outer = tf.broadcast_util.assertAndGetBroadcastShape(outerA, outerB);
+  // tfjs's kernels walk through both in a circle; for the rest of what broadcasting allows they have answers of their own.
+  if (!comesRound(outerA, outer) || !comesRound(outerB, outer)) return;
+  const batch = tf.util.sizeFromShape(outer);
+  // Without terms it leaves what was in its memory.
+  if (batch === 1 && k > 0 && !transposeA && !transposeB && tf.getBackend() === 'wasm' && betterAsShipped(m, n, b)) return;
+  return { m, n, k, transposeA, transposeB, batch, shape: [...outer, m, n] };
+}
+
+/** Right operands of products with few rows. */
+const seen = new WeakSet<tf.DataId>();
+
+/**
+ * Whether tfjs's wasm backend is faster at a product that it does with SIMD, since it need not copy. It is with few columns (1000×1000 by 1:
+ * 0.44 ms, ours 0.76), and with few rows and weights that it has seen and keeps packed (1×1024 by 1024: 0.08 ms, ours 0.49; it needs 3.1 for
+ * weights that are new, as in each step of training).
+ */
+function betterAsShipped(m: number, n: number, b: tf.TensorInfo): boolean {
+  if (n < 8) return true;
+  if (m >= 32) return false;
+  const again = seen.has(b.dataId);
+  seen.add(b.dataId);
+  return again;
+}
+
+/** Whether `dims` are the last of `outer`, so that one batch after another fills it. */
+function comesRound(dims: number[], outer: number[]): boolean {
+  const first = dims.findIndex((dim) => dim !== 1);
+  return first === -1 || dims.slice(first).every((dim, i) => dim === outer[outer.length - dims.length + first + i]);
+}
+
+function run<B extends tf.KernelBackend>(
+  { shape, batch, ...product }: Plan,
+  inputs: tf.NamedTensorInfoMap,
+  bias: tf.TensorInfo | undefined,
+  relu: boolean,
+  backend: B,
+  bridge: Bridge<B>,
+): tf.TensorInfo {
+  const { a, b } = inputs as Factors;
+  const values = kernels.dense(product, batch, bridge.read(backend, a), bridge.read(backend, b), bias && bridge.read(backend, bias), relu);
+  return bridge.write(backend, shape, 'float32', values, false);
+}
