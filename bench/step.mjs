@@ -1,56 +1,12 @@
 // One training step of a perceptron, beside every dense rival in JavaScript, interleaved in one run.
 
 import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import { layers, optimizers, Random } from '../dist/index.js';
+import { data, sparseStep, WIDTHS } from './ours.mjs';
 import * as jax from './rivals/jax.mjs';
 import * as tfjs from './rivals/tfjs.mjs';
 import { check, interleaved, markdown, record } from './support.mjs';
 
-const WIDTHS = [784, 1024, 1024, 10];
 const DENSITY = 0.1;
-
-function data(batch) {
-  const random = new Random(3);
-  const x = Float32Array.from({ length: batch * WIDTHS[0] }, () => random.next());
-  const y = new Float32Array(batch * 10);
-  for (let i = 0; i < batch; i++) y[i * 10 + (i % 10)] = 1;
-  return { x, y };
-}
-
-async function sparseStep({ backend, density, optimizer, x, y }) {
-  await tf.setBackend(backend);
-  const model = tfl.sequential();
-  WIDTHS.slice(1).forEach((units, i) => {
-    const activation = i === WIDTHS.length - 2 ? 'softmax' : 'relu';
-    model.add(
-      layers.dense({ units, activation, density, kernelInitializer: 'heNormal', seed: i, ...(i ? {} : { inputShape: [WIDTHS[0]] }) }),
-    );
-  });
-  const batch = x.length / WIDTHS[0];
-  const [xs, ys] = [tf.tensor2d(x, [batch, WIDTHS[0]]), tf.tensor2d(y, [batch, 10])];
-  checkAgainstDense(model, xs);
-  model.compile({ optimizer: optimizer === 'sgd' ? optimizers.sgd(0.05) : optimizers.adam(0.001), loss: 'categoricalCrossentropy' });
-  return async () => {
-    await tf.setBackend(backend);
-    return model.trainOnBatch(xs, ys);
-  };
-}
-
-/** The first layer of the sparse network against a masked dense product of tfjs. */
-function checkAgainstDense(model, xs) {
-  tf.tidy(() => {
-    const [layer] = model.layers;
-    const dense = new Float32Array(WIDTHS[0] * WIDTHS[1]);
-    const values = layer.values.dataSync();
-    layer.pattern.forEach((i, row, col) => {
-      dense[col * WIDTHS[1] + row] = values[i];
-    });
-    const expected = tf.relu(tf.matMul(xs, tf.tensor2d(dense, [WIDTHS[0], WIDTHS[1]])));
-    const difference = tf.max(tf.abs(tf.sub(layer.apply(xs), expected))).dataSync()[0];
-    check(difference < 1e-4, `sparse layer differs from a masked dense one by ${difference}`);
-  });
-}
 
 export async function run({ short }) {
   tf.enableProdMode();

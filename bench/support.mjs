@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { memory } from '../dist/index.js';
 import { peak } from '../dist/wasm/kernels.js';
 
+export { interleaved, median } from './timing.mjs';
+
 /** Where and on what this ran. */
 export function machine() {
   const commit = () => {
@@ -26,33 +28,6 @@ export function machine() {
     v8: process.versions.v8,
     binary: memory().variant,
   };
-}
-
-export const median = (/** @type {number[]} */ values) => [...values].sort((a, b) => a - b)[values.length >> 1];
-
-/**
- * Times the rivals turn by turn, so that a slow minute of the machine hits all alike. A turn is `turn` ms of one rival, at least one run: whoever
- * is fast trains in a row, as in training, and not with the caches that a slow one left. Returns milliseconds per run: `min` and `median`.
- * @param {Record<string, () => unknown>} rivals
- * @param {{ warmup: number, rounds: number, turn?: number }} how
- */
-export async function interleaved(rivals, { warmup, rounds, turn = 0 }) {
-  /** @type {Record<string, number[]>} */
-  const times = {};
-  for (let round = 0; round < warmup + rounds; round++) {
-    for (const [name, run] of Object.entries(rivals)) {
-      times[name] ??= [];
-      const start = performance.now();
-      let end = start;
-      do {
-        const begin = end;
-        await run();
-        end = performance.now();
-        if (round >= warmup) times[name].push(end - begin);
-      } while (end - start < turn);
-    }
-  }
-  return Object.fromEntries(Object.entries(times).map(([name, all]) => [name, { min: Math.min(...all), median: median(all) }]));
 }
 
 /** Multiply-add peak of this process in GFLOP/s: the best of a few rounds on registers alone. */
