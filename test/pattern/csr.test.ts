@@ -27,6 +27,18 @@ describe('CsrPattern', () => {
     expect([p.rows, p.cols, p.nnz, p.forwardNnz]).toEqual([2, 3, 4, 3]);
   });
 
+  test('may have more than 2^32 positions, but then has no flat indices', () => {
+    const p = pattern(
+      300_000,
+      Array.from({ length: 300_001 }, (_, row) => Math.min(row, 2)),
+      [299_999, 7],
+    );
+    expect(p.nnz).toBe(2);
+    expect(() => p.flat()).toThrow(
+      new PatternError('pattern flat indices: expected a matrix of fewer than 2^32 positions, received 300000·300000'),
+    );
+  });
+
   test.each([
     ['no offsets', () => pattern(3, [], []), /first offset of 0/],
     ['a first offset that is not 0', () => pattern(3, [1, 1], [0]), /first offset of 0/],

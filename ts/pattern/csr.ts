@@ -51,8 +51,7 @@ export class CsrPattern {
 
   /** The pattern of flat indices row·cols + col, ascending. Throws a {@link PatternError} when they do not ascend or lie outside. */
   static fromFlat(rows: number, cols: number, flat: Uint32Array): CsrPattern {
-    if (rows * cols >= 2 ** 32)
-      throw new PatternError(`pattern flat indices: expected a matrix of fewer than 2^32 positions, received ${rows}·${cols}`);
+    refuseLarge(rows, cols);
     const rowOffsets = new Uint32Array(rows + 1);
     const colIndices = indicesFor(cols, flat.length);
     let row = 0;
@@ -79,8 +78,9 @@ export class CsrPattern {
     return total;
   }
 
-  /** The flat indices row·cols + col of all entries, in the pattern's order. */
+  /** The flat indices row·cols + col of all entries, in the pattern's order. Throws a {@link PatternError} where they do not fit into 32 bits. */
   flat(): Uint32Array {
+    refuseLarge(this.rows, this.cols);
     const flat = new Uint32Array(this.nnz);
     for (let row = 0, i = 0; row < this.rows; row++) {
       for (const end = this.rowOffsets[row + 1]; i < end; i++) flat[i] = row * this.cols + this.colIndices[i];
@@ -96,6 +96,11 @@ export class CsrPattern {
       for (let i = this.rowOffsets[row]; i < end; i++) visit(i, row, this.colIndices[i], i < split);
     }
   }
+}
+
+function refuseLarge(rows: number, cols: number): void {
+  if (rows * cols < 2 ** 32) return;
+  throw new PatternError(`pattern flat indices: expected a matrix of fewer than 2^32 positions, received ${rows}·${cols}`);
 }
 
 /** An array for column indices below `cols`. */

@@ -102,10 +102,13 @@ function sample(size: number, count: number, random: Random): Float64Array {
     all.set(drawn);
     for (let i = drawn.length; i < all.length; i++) all[i] = random.below(size);
     all.sort();
-    drawn = all.filter((value, i) => i === 0 || value !== all[i - 1]);
+    let unique = 0;
+    for (const value of all) if (unique === 0 || value !== all[unique - 1]) all[unique++] = value;
+    drawn = all.subarray(0, unique);
   }
   // Too many: throw out a random few. A uniform subset of a uniform set is uniform.
-  const order = Uint32Array.from(drawn, (_, i) => i);
+  const order = new Uint32Array(drawn.length);
+  for (let i = 0; i < order.length; i++) order[i] = i;
   for (let i = 0; i < drawn.length - count; i++) {
     const j = i + random.below(order.length - i);
     const held = order[i];
@@ -113,7 +116,9 @@ function sample(size: number, count: number, random: Random): Float64Array {
     order[j] = held;
   }
   for (const index of order.subarray(0, drawn.length - count)) drawn[index] = -1;
-  return drawn.filter((value) => value >= 0);
+  let left = 0;
+  for (const value of drawn) if (value >= 0) drawn[left++] = value;
+  return drawn.subarray(0, left);
 }
 
 function complement(excluded: Float64Array, size: number): Float64Array {
