@@ -2,6 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import { check } from '../dist/cli/measure.js';
 import { layers, optimizers, Random } from '../dist/index.js';
 
 /** The network of most comparisons. */
@@ -63,5 +64,5 @@ function checkFirstLayer(layer, x, xs) {
     sums[row] += values[i] * sample[col];
   });
   const difference = sums.reduce((most, sum, row) => Math.max(most, Math.abs(Math.max(sum, 0) - received[row])), 0);
-  if (!(difference < 1e-4)) throw new Error(`wrong answer: the first layer differs from its definition by ${difference}`);
+  check(difference < 1e-4, `the first layer differs from its definition by ${difference}`);
 }

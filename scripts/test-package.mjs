@@ -66,6 +66,10 @@ for (const example of ['first-model.mjs', 'own-loop.mjs', 'own-method.mjs']) {
   console.log(`examples/${example}: ${run(example).trim().split('\n').join(' | ')}`);
 }
 console.log(`command line: ${run('node_modules/tfjs-sparse/dist/cli/main.js', '--version').trim()}`);
+const { machine, crossings } = JSON.parse(
+  run('node_modules/tfjs-sparse/dist/cli/main.js', 'bench', '--rounds', '1', '--batch', '16', '--json'),
+);
+console.log(`bench: ${machine.binary}, ${machine.backend}, ${crossings.length} dense rivals`);
 const without = (() => {
   try {
     run('node_modules/tfjs-sparse/dist/cli/main.js', 'train');

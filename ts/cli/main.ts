@@ -5,7 +5,8 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { FileError, OptionError, PatternError, ShapeError } from '../errors.js';
 import '../index.js';
-import { type TrainOptions, withTrainOptions } from './options.js';
+import { bench } from './bench.js';
+import { type BenchOptions, type TrainOptions, withBenchOptions, withTrainOptions } from './options.js';
 import { train } from './train.js';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -17,6 +18,10 @@ withTrainOptions(program.command('train').description('train a sparse perceptron
     const given = new Set(Object.keys(options).filter((name) => command.getOptionValueSource(name) === 'cli'));
     if (!(await train(options, given))) process.exitCode = 130;
   },
+);
+
+withBenchOptions(program.command('bench').description('measure what sparse training gains on this machine, in under a minute')).action(
+  (options: BenchOptions) => bench(options),
 );
 
 // tfjs greets every Node program with an advertisement for its native package.

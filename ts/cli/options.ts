@@ -1,7 +1,8 @@
-// What `train` can be told, checked before anything else happens.
+// What the commands can be told, checked before anything else happens.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OptionError } from '../errors.js';
+import type { BackendName } from './backend.js';
 
 export const METHODS = ['top-kast', 'static', 'set', 'rigl', 'ggr', 'gse', 'snfs'] as const;
 export type MethodName = (typeof METHODS)[number];
@@ -24,7 +25,7 @@ export interface TrainOptions {
   batch: number;
   epochs: number;
   seed: number;
-  backend: 'wasm' | 'cpu';
+  backend: BackendName;
   out?: string;
   resume?: string;
 }
@@ -70,6 +71,21 @@ export function withTrainOptions(command: Command): Command {
     .addOption(new Option('--backend <name>', 'of tfjs').choices(['wasm', 'cpu']).default('wasm'))
     .option('--out <dir>', 'folder for model and history (default: the next free runs/NAME-N)')
     .option('--resume <dir>', 'go on with the run saved in this folder; of the other options only --epochs and --data may be given');
+}
+
+export interface BenchOptions {
+  backend?: BackendName;
+  batch: number;
+  rounds: number;
+  json: boolean;
+}
+
+export function withBenchOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--backend <name>', 'of tfjs (default: wasm where it is installed)').choices(['wasm', 'cpu']))
+    .option('--batch <samples>', 'samples in a step', count, 64)
+    .option('--rounds <n>', 'turns of 100 ms for each rival', count, 10)
+    .option('--json', 'print everything as JSON', false);
 }
 
 /** What only some methods know. */

@@ -3,14 +3,14 @@
 import { Presets, SingleBar } from 'cli-progress';
 
 export interface Progress {
-  update(steps: number, loss: number): void;
+  update(steps: number, loss?: number): void;
   stop(): void;
 }
 
 export function startProgress(title: string, total: number, done: number): Progress {
   const bar = new SingleBar(
     {
-      format: `${title} {bar} {percentage}% · {value}/{total} · ETA {eta_formatted} · loss {loss}`,
+      format: `${title} {bar} {percentage}% · {value}/{total} · ETA {eta_formatted}{note}`,
       barsize: 30,
       hideCursor: true,
       etaBuffer: 100,
@@ -20,9 +20,9 @@ export function startProgress(title: string, total: number, done: number): Progr
     },
     Presets.shades_classic,
   );
-  bar.start(total, done, { loss: '–' });
+  bar.start(total, done, { note: '' });
   return {
-    update: (steps, loss) => bar.update(steps, { loss: loss.toFixed(4) }),
+    update: (steps, loss) => bar.update(steps, { note: loss === undefined ? '' : ` · loss ${loss.toFixed(4)}` }),
     stop: () => bar.stop(),
   };
 }

@@ -27,7 +27,7 @@ export function report(model: LayersModel, { options, history }: RunState): stri
   ].join('\n');
 }
 
-function percent(share: number, digits = 1): string {
+export function percent(share: number, digits = 1): string {
   return `${(100 * share).toFixed(digits)} %`;
 }
 
@@ -36,7 +36,7 @@ function kilobytes(bytes: number): string {
 }
 
 /** Columns padded to their widest; all but the first to the right. */
-function table(rows: string[][]): string {
+export function table(rows: string[][]): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')).join('\n');
 }

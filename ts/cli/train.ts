@@ -7,6 +7,7 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { FileError, OptionError } from '../errors.js';
 import { resume as methodsOf } from '../methods/resume.js';
 import type { Training } from '../topology/training.js';
+import { useBackend } from './backend.js';
 import { batchOf, epochOrder } from './batches.js';
 import { type Dataset, readDataset, type Split } from './idx.js';
 import { buildNetwork, makeMethod } from './network.js';
@@ -47,16 +48,6 @@ async function resume(options: TrainOptions, given: ReadonlySet<string>) {
   if (given.has('epochs')) run.state.options.epochs = options.epochs;
   if (given.has('data') && options.data !== undefined) run.state.options.data = options.data;
   return run;
-}
-
-async function useBackend(name: TrainOptions['backend']): Promise<void> {
-  tf.enableProdMode();
-  const module = `@tensorflow/tfjs-backend-${name}`;
-  await import(module).catch((cause) => {
-    throw new FileError(`--backend ${name}: the package ${module} is not installed; npm install ${module}`, { cause });
-  });
-  // A backend that cannot start makes setBackend resolve to false, without an error.
-  if (!(await tf.setBackend(name))) throw new FileError(`--backend ${name}: tfjs cannot start it here`);
 }
 
 function bundledMnist(): string {
