@@ -1,0 +1,51 @@
+// Where sparse stops paying: one training step at rising density beside the fastest dense library in JavaScript, until we lose.
+
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-wasm';
+import { data, sparseStep, WIDTHS } from './ours.mjs';
+import * as jax from './rivals/jax.mjs';
+import { check, crossing, interleaved, markdown, record } from './support.mjs';
+
+const DENSE = 'jax-js 0.1.25, dense';
+
+export async function run({ short }) {
+  tf.enableProdMode();
+  const results = [];
+  const tables = [];
+  for (const optimizer of short ? ['sgd'] : ['sgd', 'adam']) {
+    for (const batch of short ? [64] : [64, 128]) {
+      const { x, y } = data(batch);
+      const steps = { [DENSE]: await jax.denseStep({ widths: WIDTHS, optimizer, x, y }) };
+      const densities = short ? [0.1, 1] : [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1];
+      for (const density of densities) steps[density] = await sparseStep({ density, optimizer, x, y });
+      const first = {};
+      for (const [name, step] of Object.entries(steps)) first[name] = await step();
+      await interleaved(steps, { warmup: 0, rounds: 2, turn: short ? 100 : 1000 });
+      const times = await interleaved(steps, short ? { warmup: 0, rounds: 3, turn: 60 } : { warmup: 1, rounds: 10, turn: 150 });
+      for (const [name, step] of Object.entries(steps)) {
+        const last = await step();
+        check(Number.isFinite(last) && last < first[name], `${name}: loss went from ${first[name]} to ${last}`);
+      }
+      const dense = times[DENSE];
+      const at = (which) =>
+        crossing(
+          densities.map((d) => [d, times[d][which]]),
+          dense[which],
+        );
+      const say = (which) => at(which)?.toFixed(2) ?? 'none, faster at every density';
+      const rows = [DENSE, ...densities].map((name) => {
+        const { median, min } = times[name];
+        const gain = `${(dense.median / median).toFixed(2)}× (${(dense.min / min).toFixed(2)}×)`;
+        return [name === DENSE ? DENSE : `ours at ${name}`, median.toFixed(2), min.toFixed(2), gain];
+      });
+      results.push({ optimizer, batch, times, crossing: { median: at('median') ?? null, min: at('min') ?? null } });
+      tables.push(
+        `**${optimizer}, batch ${batch}**: as fast as dense at a density of ${say('median')} (by minima: ${say('min')})\n\n${markdown(['', 'median ms', 'min ms', 'dense / ours'], rows)}`,
+      );
+      console.log(tables.at(-1), '\n');
+      for (const density of densities) steps[density].free();
+    }
+  }
+  const text = `One training step of an MLP ${WIDTHS.join('-')}, ours (wasm backend) at one density in all layers beside a dense ${DENSE.replace(', dense', '')}; loss read back. Below 1× we lose.\n\n${tables.join('\n\n')}`;
+  if (!short) record('crossing', { widths: WIDTHS, results }, text);
+}
