@@ -1,7 +1,7 @@
 // `npm run bench [-- NAME …] [--short]`: runs the benches; each checks its answer. --short runs few rounds and records nothing.
 // `results`, what methods learn, is here in short only: in full its scripts take hours, and are run one by one (docs/results.md).
 
-const names = ['kernels', 'dense', 'top_k', 'step', 'edits', 'memory', 'accuracy', 'native', 'shapes', 'crossing'];
+const names = ['kernels', 'dense', 'top_k', 'step', 'edits', 'memory', 'accuracy', 'native', 'shapes', 'crossing', 'engines'];
 const results = ['results/powerprop', 'results/lenet', 'results/set_fashion'];
 const args = process.argv.slice(2);
 const short = args.includes('--short');

@@ -1,0 +1,137 @@
+// The same short bench in every engine: Node 20, 22, 24 and 26 (npm packages, installed outside the repository) and Chromium, each in a process of
+// its own. Shares and ratios are of numbers of the same process, so that engines can be compared. --short: this Node, and Chromium where there is one.
+
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { createServer } from 'vite';
+import { markdown, record } from './support.mjs';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const VERSIONS = [20, 22, 24, 26];
+/** Kept from one run to the next. */
+const INSTALLED = join(tmpdir(), 'tfjs-sparse-engines');
+const BROWSERS = [process.env.TFJS_SPARSE_CHROMIUM, 'chromium', 'chromium-browser', 'google-chrome'].filter(Boolean);
+const LIMIT = 180_000;
+
+function nodeVersion(version) {
+  const folder = join(INSTALLED, String(version));
+  execFileSync('npm', ['install', '--silent', '--no-save', '--no-audit', '--no-fund', '--prefix', folder, `node@${version}`], {
+    stdio: 'ignore',
+  });
+  return join(folder, 'node_modules/.bin/node');
+}
+
+/** Runs engine.mjs in another Node. */
+async function inNode(program, short) {
+  const script = `const { measure } = await import('./bench/engine.mjs'); console.log('\\n' + JSON.stringify({ engine: 'Node ' + process.version + ', V8 ' + process.versions.v8, ...(await measure({ short: ${short} })) }));`;
+  const { stdout } = await promisify(execFile)(program, ['--input-type=module', '--eval', script], { cwd: ROOT, timeout: LIMIT });
+  return JSON.parse(stdout.trim().split('\n').at(-1));
+}
+
+/** A page that imports engine.mjs and sends back what it found, served by Vite; nothing where no browser is installed. */
+async function inChromium(short) {
+  const browser = BROWSERS.find((name) => {
+    try {
+      return execFileSync(name, ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    } catch {
+      return false;
+    }
+  });
+  if (!browser) throw new Error(`none of ${BROWSERS.join(', ')} is installed; set TFJS_SPARSE_CHROMIUM`);
+  const folder = mkdtempSync(join(tmpdir(), 'engines-'));
+  let arrived;
+  const result = new Promise((resolve, reject) => {
+    arrived = (body) => (body.error ? reject(new Error(body.error)) : resolve(body));
+    setTimeout(() => reject(new Error(`Chromium sent nothing for ${LIMIT / 1000} s`)), LIMIT).unref();
+  });
+  const page = `<!doctype html><script type="module">
+    const send = (body) => fetch('/result', { method: 'POST', body: JSON.stringify(body) });
+    try {
+      const { measure } = await import('/bench/engine.mjs');
+      const engine = navigator.userAgent.match(/Chrome\\/[0-9.]+/)[0].replace('Chrome/', 'Chromium ');
+      await send({ engine, ...(await measure({ short: ${short}, wasmPaths: '/node_modules/@tensorflow/tfjs-backend-wasm/dist/' })) });
+    } catch (error) {
+      await send({ error: String(error.stack) });
+    }
+  </script>`;
+  const serve = (server) => {
+    server.middlewares.use((request, response, next) => {
+      // Isolated pages have finer timers.
+      response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+      response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+      if (request.url === '/') {
+        response.setHeader('Content-Type', 'text/html').end(page);
+      } else if (request.url === '/result') {
+        let body = '';
+        request.on('data', (chunk) => {
+          body += chunk;
+        });
+        request.on('end', () => {
+          response.end();
+          arrived(JSON.parse(body));
+        });
+      } else next();
+    });
+  };
+  const tfjs = ['core', 'layers', 'backend-wasm'].map((name) => `@tensorflow/tfjs-${name}`);
+  const server = await createServer({
+    root: ROOT,
+    configFile: false,
+    logLevel: 'error',
+    appType: 'custom',
+    cacheDir: join(folder, 'vite'),
+    server: { port: 0, host: '127.0.0.1', hmr: false, watch: null },
+    optimizeDeps: { include: [...tfjs, '@jax-js/jax'], noDiscovery: true },
+    plugins: [{ name: 'bench', configureServer: serve }],
+  });
+  let child;
+  try {
+    await server.listen();
+    const url = `http://127.0.0.1:${server.httpServer.address().port}/`;
+    const root = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+    const options = ['--headless', '--disable-gpu', '--no-first-run', `--user-data-dir=${join(folder, 'profile')}`, ...root];
+    child = spawn(browser, [...options, url], { stdio: 'ignore', detached: true });
+    return await result;
+  } finally {
+    await server.close();
+    if (child?.pid) {
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      process.kill(-child.pid); // its group: a browser is many processes
+      await gone;
+    }
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+  }
+}
+
+export async function run({ short }) {
+  const engines = Object.fromEntries(VERSIONS.map((version) => [`Node ${version}`, () => inNode(nodeVersion(version), short)]));
+  const chosen = { ...(short ? { 'this Node': () => inNode(process.execPath, short) } : engines), Chromium: () => inChromium(short) };
+  const results = [];
+  const rows = [];
+  const percent = (share) => `${(100 * share).toFixed(0)} %`;
+  for (const [name, measure] of Object.entries(chosen)) {
+    try {
+      const found = await measure();
+      results.push(found);
+      const { engine, binary, peakGflops, kernels, times } = found;
+      const { jax } = times;
+      const cells = ['0.1', '0.01'].flatMap((density) => {
+        const { median, min } = times[density];
+        return [`${median.toFixed(2)} (${min.toFixed(2)})`, `${(jax.median / median).toFixed(1)}×`];
+      });
+      const ours = [peakGflops.toFixed(0), percent(kernels.forward), percent(kernels.backward), ...cells];
+      rows.push([engine, binary, ...ours, `${jax.median.toFixed(1)} (${jax.min.toFixed(1)})`]);
+    } catch (error) {
+      if (String(error).includes('wrong answer')) throw error;
+      console.log(`${name} is left out: ${error.message.split('\n')[0]}\n`);
+    }
+  }
+  const head = ['engine', 'binary', 'peak', 'forward', 'backward', 'ms at 0.1', 'gain', 'ms at 0.01', 'gain', 'jax-js, dense'];
+  const text = `The step of an MLP 784-1024-1024-10, batch 64, SGD, wasm backend, in several engines: milliseconds, median (minimum), and the gain over dense jax-js in the same engine. Peak: multiply-add, GFLOP/s; forward and backward: the products of a layer 1024×1024 at density 0.1 as shares of it.\n\n${markdown(head, rows)}`;
+  console.log(text);
+  if (!short) record('engines', { results }, text);
+}
