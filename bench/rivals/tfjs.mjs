@@ -24,7 +24,7 @@ export function denseStep({ backend, route = false, fast = false, widths, optimi
   model.compile({ optimizer: optimizer === 'sgd' ? tf.train.sgd(0.05) : tf.train.adam(0.001), loss: 'categoricalCrossentropy' });
   const [xs, ys] = [tf.tensor2d(x, [x.length / widths[0], widths[0]]), tf.tensor2d(y, [x.length / widths[0], widths.at(-1)])];
   return async () => {
-    await tf.setBackend(backend);
+    if (tf.getBackend() !== backend) await tf.setBackend(backend);
     routed(route);
     // Kernels are registered for the whole process: for this step alone, so that the other rivals keep theirs.
     const undo = fast ? fastDense() : () => {};
