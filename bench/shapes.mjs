@@ -141,7 +141,7 @@ async function largeLayer(size, nnz) {
   const random = new Random(1);
   const ones = (batch) => tf.ones([batch, size]);
   const times = {};
-  let live = 0;
+  let [live, rssThen] = [0, 0];
   for (const batch of [1, 16]) {
     const x = tf.tensor2d(
       Float32Array.from({ length: batch * size }, () => random.next()),
@@ -157,11 +157,11 @@ async function largeLayer(size, nnz) {
     }
     check(losses.at(-1) < losses[0], `loss of the large layer went from ${losses[0]} to ${losses.at(-1)}`);
     times[batch] = { min: Math.min(...all.slice(2)), median: all.slice(2).sort((a, b) => a - b)[5] };
-    if (batch === 1) live = memory().liveBytes;
+    if (batch === 1) [live, rssThen] = [memory().liveBytes, rss()];
     tf.dispose([x, y]);
   }
   check(layer.pattern.nnz === nnz, `${layer.pattern.nnz} connections`);
-  return { nnz, built, times, live, rss: rss() - rssBefore };
+  return { nnz, built, times, live, rss: { 1: rssThen - rssBefore, 16: rss() - rssBefore } };
 }
 
 function large(short) {
@@ -172,12 +172,31 @@ function large(short) {
     ['made in, s', (result.built / 1000).toFixed(2)],
     ...Object.entries(result.times).map(([batch, t]) => [`step at batch ${batch}, ms`, ms(t)]),
     ['bytes per connection in our wasm memory, batch 1', (result.live / nnz).toFixed(1)],
-    ['bytes per connection in the process, up to batch 16', (result.rss / nnz).toFixed(1)],
+    ...[1, 16].map((batch) => [`bytes per connection in the process, batch ${batch}`, (result.rss[batch] / nnz).toFixed(1)]),
   ];
   return {
     results: result,
     text: `**A layer ${size}×${size}** with ${nnz} connections, momentum: its dense twin would hold ${((4 * size * size) / 1e9).toFixed(0)} GB of weights. Our wasm memory holds the pattern, the moments and the working memory of the largest call; the process also tensors, activations and garbage.\n\n${markdown(['', ''], rows)}`,
   };
+}
+
+/** The steps of `model.fit` as a rival: an epoch of `count` batches, its time shared out. */
+function throughFit(model, widths, batch, count) {
+  const { x, y } = data(batch, widths);
+  const repeated = (values, width) => tf.tidy(() => tf.tile(tf.tensor2d(values, [batch, width]), [count, 1]));
+  const [xs, ys] = [repeated(x, widths[0]), repeated(y, widths.at(-1))];
+  const epoch = async () => (await model.fit(xs, ys, { batchSize: batch, epochs: 1, shuffle: false, verbose: 0 })).history.loss[0];
+  const turn = async (ms) => {
+    const spent = [];
+    const start = performance.now();
+    do {
+      const begin = performance.now();
+      await epoch();
+      spent.push((performance.now() - begin) / count);
+    } while (performance.now() - start < ms);
+    return spent;
+  };
+  return Object.assign(epoch, { turn, free: () => tf.dispose([xs, ys]) });
 }
 
 /** What a step costs that has no work: next to tfjs with three layers of 8 units. */
@@ -202,18 +221,29 @@ async function fixed(short) {
     'ours, 784-1024-1024-10 at density 0.0005': await sparseStep({ widths: WIDTHS, density: 0.0005, ...data(batch) }),
   };
   const [tfjs, ...ours] = Object.keys(steps);
+  const other = await sparseStep({ widths: WIDTHS, density: 0.0005, ...data(batch) });
+  const trained = { [tfjs]: [dense(), tiny], [ours[1]]: [other.model, WIDTHS] };
+  for (const [name, [model, widths]] of Object.entries(trained)) steps[`${name}, fit`] = throughFit(model, widths, batch, 20);
   const times = await timed(steps, short ? { rounds: 5, turn: 20 } : { rounds: 30, turn: 100 }, { warmup: short ? 200 : 2000 });
+  // What fit does for each batch and tfjs pays: on the wasm backend a slow scalar loop.
+  const [whole, indices] = [tf.tile(tf.tensor2d(data(batch).x, [batch, WIDTHS[0]]), [20, 1]), tf.range(0, batch, 1, 'int32')];
+  const GATHER = "of that tfjs's gather of a batch of 784 from the data";
+  const gather = { [GATHER]: () => tf.dispose(tf.gather(whole, indices)) };
+  Object.assign(times, await interleaved(gather, short ? { rounds: 20 } : { rounds: 300 }));
+  tf.dispose([whole, indices]);
   const rows = Object.entries(times).map(([name, t]) => [
     name,
     `${t.median.toFixed(3)} (${t.min.toFixed(3)})`,
-    (t.median - times[tfjs].median).toFixed(3),
+    name === GATHER ? '' : (t.median - times[name.endsWith(', fit') ? `${tfjs}, fit` : tfjs].median).toFixed(3),
   ]);
-  for (const name of ours) steps[name].free();
+  for (const name of Object.keys(steps)) steps[name].free?.();
+  trained[tfjs][0].dispose();
+  other.free();
   tf.dispose([xs, ys]);
   model.dispose();
   return {
     results: times,
-    text: `**Fixed cost** of a step (\`trainOnBatch\`, batch ${batch}, SGD, wasm backend), milliseconds, median (minimum). Tensors, autograd, the loss and three optimizer updates are tfjs's in all rows.\n\n${markdown(['', 'ms', 'beyond tfjs'], rows)}`,
+    text: `**Fixed cost** of a step (\`trainOnBatch\`, and of one in \`fit\`; batch ${batch}, SGD, wasm backend), milliseconds, median (minimum). Tensors, autograd, the loss and three optimizer updates are tfjs's in all rows.\n\n${markdown(['', 'ms', 'beyond tfjs'], rows)}`,
   };
 }
 
@@ -225,6 +255,7 @@ async function denormals(short) {
   const random = new Random(1);
   const normal = (n) => Float32Array.from({ length: n }, () => random.next() + 0.5);
   const tiny = (n) => new Float32Array(n).fill(TINY);
+  const fill = (number) => new Float32Array(nnz).fill(number);
   const pattern = randomPattern(size, size, Math.round(0.1 * size * size), 1);
   const { nnz } = pattern;
   const operands = { x: normal(batch * size), values: normal(nnz), dy: normal(batch * size), y: undefined };
@@ -236,9 +267,8 @@ async function denormals(short) {
     return array;
   };
   const constants = { learningRate: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 };
-  const adam = (numbers) => {
-    const slots = { m: slot(numbers), v: slot(numbers), steps: new WasmArray(nnz) };
-    const gradients = numbers.map((g) => g);
+  const adam = (gradient, m, v) => {
+    const [slots, gradients] = [{ m: slot(fill(m)), v: slot(fill(v)), steps: new WasmArray(nnz) }, fill(gradient)];
     return () => kernels.adam(operands.values, gradients, slots, constants);
   };
   const momentum = (numbers) => {
@@ -257,7 +287,10 @@ async function denormals(short) {
     ['backward, gradients', backward(operands), backward({ ...operands, dy: small.dy })],
     ['SGD, gradients', () => kernels.sgd(usual, usual, 0), () => kernels.sgd(usual, rare, 0.1)],
     ['momentum, gradients and moments', momentum(usual), momentum(rare)],
-    ['Adam, gradients and moments', adam(usual), adam(rare)],
+    // A gradient of 1e-20 keeps v where it is, at 1e-40.
+    ['Adam, first moments', adam(1, 1, 1), adam(TINY, TINY, 1)],
+    ['Adam, second moments', adam(1, 1, 1), adam(1e-20, 1e-20, TINY)],
+    ['Adam, both', adam(1, 1, 1), adam(TINY, TINY, TINY)],
   ];
   check(kernels.forward(pattern, batch, small.x, operands.values, undefined, true)[5] > 0, 'denormals were lost');
   const runs = Object.fromEntries(
