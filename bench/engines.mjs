@@ -89,17 +89,21 @@ async function inChromium(short) {
     plugins: [{ name: 'bench', configureServer: serve }],
   });
   let child;
+  let gone;
   try {
     await server.listen();
     const url = `http://127.0.0.1:${server.httpServer.address().port}/`;
     const root = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
     const options = ['--headless', '--disable-gpu', '--no-first-run', `--user-data-dir=${join(folder, 'profile')}`, ...root];
     child = spawn(browser, [...options, url], { stdio: 'ignore', detached: true });
-    return await result;
+    gone = new Promise((resolve) => child.once('close', resolve));
+    const ended = gone.then((code) => Promise.reject(new Error(`${browser} ended with status ${code}`)));
+    ended.catch(() => {});
+    return await Promise.race([result, ended]);
   } finally {
+    result.catch(() => {});
     await server.close();
-    if (child?.pid) {
-      const gone = new Promise((resolve) => child.once('exit', resolve));
+    if (child?.exitCode === null) {
       process.kill(-child.pid); // its group: a browser is many processes
       await gone;
     }

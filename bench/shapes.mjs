@@ -271,6 +271,9 @@ async function denormals(short) {
     const [slots, gradients] = [{ m: slot(fill(m)), v: slot(fill(v)), steps: new WasmArray(nnz) }, fill(gradient)];
     return () => kernels.adam(operands.values, gradients, slots, constants);
   };
+  // 0.9·m rounds to m at the fourth of the smallest numbers: there the moments of a unit that died stay for ever.
+  const silent = adam(0, 1e-3, 1e-6);
+  for (let i = 0; i < 1000; i++) silent();
   const momentum = (numbers) => {
     const m = slot(numbers.map((g) => 10 * g));
     return () => kernels.momentum(operands.values, numbers, m, { learningRate: 0, momentum: 0.9, nesterov: false });
@@ -290,7 +293,7 @@ async function denormals(short) {
     // A gradient of 1e-20 keeps v where it is, at 1e-40.
     ['Adam, first moments', adam(1, 1, 1), adam(TINY, TINY, 1)],
     ['Adam, second moments', adam(1, 1, 1), adam(1e-20, 1e-20, TINY)],
-    ['Adam, both', adam(1, 1, 1), adam(TINY, TINY, TINY)],
+    ['Adam, gradients of 0 for 1000 steps', adam(1, 1, 1), silent],
   ];
   check(kernels.forward(pattern, batch, small.x, operands.values, undefined, true)[5] > 0, 'denormals were lost');
   const runs = Object.fromEntries(
