@@ -16,7 +16,7 @@ export async function measure({ short, wasmPaths }) {
   const peak = peakGflops();
   const batch = 64;
   const rounds = short ? 20 : 150;
-  const kernels = await kernelShares(peak, { density: 0.1, batch, warmup: rounds, rounds });
+  const kernels = kernelShares({ density: 0.1, batch, ms: 10 * rounds });
   const { x, y } = data(batch);
   const steps = {
     jax: await jax.denseStep({ widths: WIDTHS, optimizer: 'sgd', x, y }),

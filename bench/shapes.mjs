@@ -8,6 +8,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import { layers, memory, optimizers, Random, randomPattern } from '../dist/index.js';
 import * as kernels from '../dist/wasm/kernels.js';
 import { WasmArray } from '../dist/wasm/memory.js';
+import { Panels } from '../dist/wasm/panels.js';
 import { data, sparseStep, WIDTHS } from './ours.mjs';
 import * as jax from './rivals/jax.mjs';
 import { check, interleaved, markdown, record } from './support.mjs';
@@ -258,8 +259,9 @@ async function denormals(short) {
   const fill = (number) => new Float32Array(nnz).fill(number);
   const pattern = randomPattern(size, size, Math.round(0.1 * size * size), 1);
   const { nnz } = pattern;
-  const operands = { x: normal(batch * size), values: normal(nnz), dy: normal(batch * size), y: undefined };
-  const small = { x: tiny(batch * size), values: tiny(nnz), dy: tiny(batch * size) };
+  const packed = (rows) => Panels.pack(rows, batch, size);
+  const operands = { x: packed(normal(batch * size)), values: normal(nnz), dy: packed(normal(batch * size)), y: undefined };
+  const small = { x: packed(tiny(batch * size)), values: tiny(nnz), dy: packed(tiny(batch * size)) };
   const none = { forward: 0, rest: 0 };
   const slot = (values) => {
     const array = new WasmArray(nnz);
@@ -269,17 +271,19 @@ async function denormals(short) {
   const constants = { learningRate: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 };
   const adam = (gradient, m, v) => {
     const [slots, gradients] = [{ m: slot(fill(m)), v: slot(fill(v)), steps: new WasmArray(nnz) }, fill(gradient)];
-    return () => kernels.adam(operands.values, gradients, slots, constants);
+    return () => kernels.adam(operands.values, gradients, slots, constants).free();
   };
   // 0.9·m rounds to m at the fourth of the smallest numbers: there the moments of a unit that died stay for ever.
   const silent = adam(0, 1e-3, 1e-6);
   for (let i = 0; i < 1000; i++) silent();
   const momentum = (numbers) => {
     const m = slot(numbers.map((g) => 10 * g));
-    return () => kernels.momentum(operands.values, numbers, m, { learningRate: 0, momentum: 0.9, nesterov: false });
+    return () => kernels.momentum(operands.values, numbers, m, { learningRate: 0, momentum: 0.9, nesterov: false }).free();
   };
-  const forward = (o) => () => kernels.forward(pattern, batch, o.x, o.values, undefined, true);
-  const backward = (o) => () => kernels.backward(pattern, batch, o, true, none);
+  const forward = (o) => () => kernels.forward(pattern, o.x, o.values, undefined, true).free();
+  const backward = (o) => () => {
+    for (const result of Object.values(kernels.backward(pattern, o, true, none))) result.free();
+  };
   const [usual, rare] = [normal(nnz), tiny(nnz)];
   /** @type {[string, () => unknown, () => unknown][]} */
   const pairs = [
@@ -288,14 +292,15 @@ async function denormals(short) {
     ['backward, activations', backward(operands), backward({ ...operands, x: small.x })],
     ['backward, weights', backward(operands), backward({ ...operands, values: small.values })],
     ['backward, gradients', backward(operands), backward({ ...operands, dy: small.dy })],
-    ['SGD, gradients', () => kernels.sgd(usual, usual, 0), () => kernels.sgd(usual, rare, 0.1)],
+    ['SGD, gradients', () => kernels.sgd(usual, usual, 0).free(), () => kernels.sgd(usual, rare, 0.1).free()],
     ['momentum, gradients and moments', momentum(usual), momentum(rare)],
     // A gradient of 1e-20 keeps v where it is, at 1e-40.
     ['Adam, first moments', adam(1, 1, 1), adam(TINY, TINY, 1)],
     ['Adam, second moments', adam(1, 1, 1), adam(1e-20, 1e-20, TINY)],
     ['Adam, gradients of 0 for 1000 steps', adam(1, 1, 1), silent],
   ];
-  check(kernels.forward(pattern, batch, small.x, operands.values, undefined, true)[5] > 0, 'denormals were lost');
+  const y = kernels.forward(pattern, small.x, operands.values, undefined, true);
+  check(y.unpack()[5] > 0, 'denormals were lost');
   const runs = Object.fromEntries(
     pairs.flatMap(([name, a, b]) => [
       [`${name}: normal`, a],
@@ -307,6 +312,7 @@ async function denormals(short) {
     const [a, b] = [times[`${name}: normal`], times[`${name}: denormal`]];
     return [name, `${a.median.toFixed(3)} (${a.min.toFixed(3)})`, `${b.median.toFixed(3)} (${b.min.toFixed(3)})`, ratio(b, a)];
   });
+  for (const used of [y, operands.x, operands.dy, small.x, small.dy]) used.free();
   kernels.releasePattern(pattern);
   return {
     results: times,
