@@ -433,6 +433,13 @@ pub fn gradient_reduce(pattern: &Pattern, batch: usize, x: usize, dy: usize, thr
     out.copy_from_slice(&[r.sum, r.max, r.norm, r.count]);
 }
 
+/// What the two before stream, unlooked at. For benches. See [`gradient::product_alone`].
+#[wasm_bindgen(js_name = gradientProduct)]
+pub fn gradient_product(rows: usize, cols: usize, batch: usize, x: usize, dy: usize) -> f32 {
+    // SAFETY: the caller owns these addresses.
+    unsafe { gradient::product_alone(slice(x, batch * cols), slice(dy, batch * rows), batch, rows, cols) }
+}
+
 /// See [`optimizer::sgd`].
 #[wasm_bindgen]
 pub fn sgd(values: usize, gradients: usize, n: usize, learning_rate: f32) {

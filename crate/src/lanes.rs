@@ -129,6 +129,35 @@ impl F32x4 {
         w::u32x4_bitmask(w::f32x4_lt(self.0, b.0)) as u32 ^ 0b1111
     }
 
+    /// The bits of the magnitudes, which order as these do; NaN above all.
+    #[inline(always)]
+    pub fn magnitudes(self) -> I32x4 {
+        I32x4(self.abs().0)
+    }
+
+    /// A mask of the lanes that are above those of `b`.
+    #[inline(always)]
+    pub fn above(self, b: Self) -> I32x4 {
+        I32x4(w::f32x4_gt(self.0, b.0))
+    }
+
+    /// `b` where it is above `self`, which thus takes no NaN.
+    #[inline(always)]
+    pub fn or_larger(self, b: Self) -> Self {
+        Self(w::f32x4_pmax(self.0, b.0))
+    }
+
+    /// 0 in the lanes of a mask.
+    #[inline(always)]
+    pub fn without(self, mask: I32x4) -> Self {
+        Self(w::v128_andnot(self.0, mask.0))
+    }
+
+    #[inline(always)]
+    pub fn widen(self) -> [F64x2; 2] {
+        [F64x2(w::f64x2_promote_low_f32x4(self.0)), F64x2(w::f64x2_promote_low_f32x4(w::i64x2_shuffle::<1, 1>(self.0, self.0)))]
+    }
+
     /// The 4×4 matrix whose rows are `r`, transposed.
     #[inline(always)]
     pub fn transpose(r: [Self; 4]) -> [Self; 4] {
@@ -191,6 +220,27 @@ impl F32x4 {
         (0..4).map(|i| u32::from(self.0[i].is_nan() || self.0[i] >= b.0[i]) << i).sum()
     }
 
+    pub fn magnitudes(self) -> I32x4 {
+        I32x4(self.0.map(|v| v.abs().to_bits() as i32))
+    }
+
+    pub fn above(self, b: Self) -> I32x4 {
+        I32x4([0, 1, 2, 3].map(|i| -i32::from(self.0[i] > b.0[i])))
+    }
+
+    pub fn or_larger(self, b: Self) -> Self {
+        self.zip(b, |a, b| if a < b { b } else { a })
+    }
+
+    pub fn without(self, mask: I32x4) -> Self {
+        Self([0, 1, 2, 3].map(|i| if mask.0[i] != 0 { 0.0 } else { self.0[i] }))
+    }
+
+    pub fn widen(self) -> [F64x2; 2] {
+        let [a, b, c, d] = self.0.map(f64::from);
+        [F64x2([a, b]), F64x2([c, d])]
+    }
+
     pub fn transpose(r: [Self; 4]) -> [Self; 4] {
         [0, 1, 2, 3].map(|i| Self([r[0].0[i], r[1].0[i], r[2].0[i], r[3].0[i]]))
     }
@@ -246,6 +296,8 @@ lanewise! {
     F32x4 Add add f32x4_add +
     F32x4 Mul mul f32x4_mul *
     F32x4 Div div f32x4_div /
+    F64x2 Add add f64x2_add +
+    F64x2 Mul mul f64x2_mul *
     I32x4 Add add i32x4_add +
     I32x4 Sub sub i32x4_sub -
 }
@@ -261,6 +313,13 @@ impl I32x4 {
         Self(w::i32x4_splat(v))
     }
 
+    /// A mask of the lanes whose bits are set, of the lower four.
+    #[inline(always)]
+    pub fn mask(bits: u32) -> Self {
+        let each = w::i32x4(1, 2, 4, 8);
+        Self(w::i32x4_eq(w::v128_and(w::u32x4_splat(bits), each), each))
+    }
+
     #[inline(always)]
     pub fn ascending(first: i32) -> Self {
         Self(w::i32x4_add(w::i32x4_splat(first), w::i32x4(0, 1, 2, 3)))
@@ -272,12 +331,6 @@ impl I32x4 {
         // SAFETY: `s` is 16 writable bytes, and v128_store asks for no alignment.
         unsafe { w::v128_store(s.as_mut_ptr().cast(), self.0) };
         s
-    }
-
-    /// The bits of |s|, which order as the magnitudes do; NaN above all.
-    #[inline(always)]
-    pub fn magnitudes(s: &[f32; 4]) -> Self {
-        Self(F32x4::load(s).abs().0)
     }
 
     /// A mask of the lanes that are above those of `b`.
@@ -352,16 +405,16 @@ impl I32x4 {
         Self([v; 4])
     }
 
+    pub fn mask(bits: u32) -> Self {
+        Self([0, 1, 2, 3].map(|i| -((bits >> i & 1) as i32)))
+    }
+
     pub fn ascending(first: i32) -> Self {
         Self([0, 1, 2, 3].map(|i| first.wrapping_add(i)))
     }
 
     pub fn to_array(self) -> [i32; 4] {
         self.0
-    }
-
-    pub fn magnitudes(s: &[f32; 4]) -> Self {
-        Self(s.map(|v| v.abs().to_bits() as i32))
     }
 
     pub fn above(self, b: Self) -> Self {
@@ -387,5 +440,28 @@ impl I32x4 {
 
     fn zip(self, b: Self, f: impl Fn(i32, i32) -> i32) -> Self {
         Self([0, 1, 2, 3].map(|i| f(self.0[i], b.0[i])))
+    }
+}
+
+/// Two `f64` lanes, for sums.
+#[derive(Clone, Copy)]
+pub struct F64x2(#[cfg(target_arch = "wasm32")] w::v128, #[cfg(not(target_arch = "wasm32"))] [f64; 2]);
+
+impl F64x2 {
+    #[cfg(target_arch = "wasm32")]
+    pub const ZERO: Self = Self(w::f64x2(0.0, 0.0));
+    #[cfg(not(target_arch = "wasm32"))]
+    pub const ZERO: Self = Self([0.0; 2]);
+
+    pub fn to_array(self) -> [f64; 2] {
+        #[cfg(target_arch = "wasm32")]
+        return [w::f64x2_extract_lane::<0>(self.0), w::f64x2_extract_lane::<1>(self.0)];
+        #[cfg(not(target_arch = "wasm32"))]
+        self.0
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn zip(self, b: Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        Self([0, 1].map(|i| f(self.0[i], b.0[i])))
     }
 }

@@ -293,6 +293,14 @@ export function gradientReduce(pattern: CsrPattern, batch: number, x: Float32Arr
   return doubles(atOut, 4);
 }
 
+/** The dense product that {@link gradientTopK} and {@link gradientReduce} stream, unlooked at: the sum of dyᵀ·x. For benches. */
+export function gradientProduct(rows: number, cols: number, batch: number, x: Float32Array, dy: Float32Array): number {
+  const [atX, atDy] = carve(x.length, dy.length);
+  copyIn(atX, x);
+  copyIn(atDy, dy);
+  return rust.gradientProduct(rows, cols, batch, atX, atDy);
+}
+
 /** θ = φ·|φ|^(α−1). */
 export function power(phi: Numbers, alpha: number): WasmArray {
   const theta = new WasmArray(phi.length, false);

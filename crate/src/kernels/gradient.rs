@@ -2,9 +2,14 @@
 //!
 //! A dense product whose tiles are looked at and forgotten: 4 units × 8 features over the whole batch in 8 registers. Memory is
 //! O(k + batch·out), never out·in.
+//!
+//! What limits it: the product, at 84 to 90 % of the multiply-add peak. Looking at it costs 4 to 6 % for the sums and for a small k, 19 % where
+//! one position in 34 is chosen: most tiles then have some, and how many is guessed wrong. No better there: writing all lanes and keeping those
+//! that belong, as `top_k` does (25 %, and 10 for a small k: the longer text, or the call, takes registers from the product). Four
+//! samples a turn in the product: 60 % of the peak, as V8 mixes the turns until the registers run out.
 
-use crate::lanes::F32x4;
-use crate::pattern::CsrPattern;
+use crate::lanes::{F32x4, F64x2, I32x4};
+use crate::pattern::{CsrPattern, Indices};
 
 /// One position outside the pattern, with the gradient its weight would have.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,168 +46,199 @@ type Tile = [[F32x4; 2]; UNITS];
 ///
 /// Gradients below `floor` are left out. That lets one selection run over several layers: what the layers so far have filled it with raises the floor.
 pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize, floor: f32) -> Result<Vec<Candidate>, NotANumber> {
-    assert!(u32::try_from(pattern.rows() * pattern.cols()).is_ok());
     if k == 0 {
         return Ok(Vec::new());
     }
     let operands = Operands::new(x, dy, batch, pattern.rows(), pattern.cols());
+    let floor = if floor > 0.0 { floor } else { 0.0 };
     let guess = guess(&operands, pattern, k).max(floor);
     let mut best = list(&operands, pattern, k, guess)?;
     if best.len() < k && guess > floor {
         best = list(&operands, pattern, k, floor)?;
     }
-    if best.len() > k {
-        keep(&mut best, k);
+    let best = by_row(&best, pattern.rows());
+    if best.len() <= k {
+        return Ok(best);
     }
-    // By place, for which the key is turned around.
-    best.iter_mut().for_each(|key| *key = u64::from(index(*key)) << 32 | u64::from(bits(*key)));
-    best.sort_unstable();
-    let cols = pattern.cols() as u32;
-    let place = |key: u64| ((key >> 32) as u32 / cols, (key >> 32) as u32 % cols);
-    Ok(best
-        .into_iter()
-        .map(|key| (place(key), f32::from_bits(key as u32)))
-        .map(|((row, col), gradient)| Candidate { row, col, gradient })
-        .collect())
+    let gradients: Vec<f32> = best.iter().map(|c| c.gradient).collect();
+    let mut chosen = vec![0; k];
+    super::top_k::top_k(&gradients, &mut chosen).expect("none that is NaN was listed");
+    Ok(chosen.into_iter().map(|i| best[i as usize]).collect())
 }
 
-/// A candidate as one number that ranks: the complement of its magnitude, its flat index, its sign. The best are the lowest.
-fn key(index: u32, gradient: f32) -> u64 {
-    let bits = gradient.to_bits();
-    u64::from(!bits & MAGNITUDE) << 33 | u64::from(index) << 1 | u64::from(bits >> 31)
-}
-
-const MAGNITUDE: u32 = 0x7fff_ffff;
-
-fn magnitude(key: u64) -> f32 {
-    f32::from_bits(!((key >> 33) as u32) & MAGNITUDE)
-}
-
-fn index(key: u64) -> u32 {
-    (key >> 1) as u32
-}
-
-/// The bits of the gradient.
-fn bits(key: u64) -> u32 {
-    magnitude(key).to_bits() | ((key & 1) as u32) << 31
-}
-
-/// A threshold a little below that of the k-th largest, from a few strips of columns; 0 where that would not pay.
+/// A threshold a little below that of the k-th largest, from tiles here and there; 0 where that would not pay.
 fn guess(operands: &Operands, pattern: &CsrPattern, k: usize) -> f32 {
-    // Of the work one part in 64, and of the memory no more than this many gradients.
+    // Of the work one part in 128, and of the memory no more than this many gradients.
     const SAMPLE: usize = 1 << 17;
+    const STRIPS: usize = 4;
     let free = operands.rows * operands.cols - pattern.nnz();
-    let strips = operands.cols.div_ceil(FEATURES);
-    let sampled = (strips / 64).min(SAMPLE.div_ceil(FEATURES * operands.rows.max(1)));
-    if sampled == 0 || k >= free / 4 {
+    if k >= free / 4 {
         return 0.0;
     }
-    let every = strips / sampled;
-    let mut seen: Vec<u64> = Vec::new();
-    operands.stream((every / 2..strips).step_by(every).take(sampled), |row0, col0, tile| {
+    let every = 32.max((operands.rows * operands.cols).div_ceil(STRIPS * SAMPLE));
+    let mut seen: Vec<[u32; 4]> = Vec::new();
+    let mut stored = Stored::new(pattern);
+    operands.stream((0..operands.strips()).step_by(STRIPS), every, |row0, col0, tile| {
         // Weights that have just been grown have the steepest gradients, so stored entries must not count.
-        operands.for_each(row0, col0, tile, |row, col, gradient| {
-            if !pattern.contains(row, col) {
-                seen.push(key(0, gradient));
-            }
-        });
+        for (halves, stored) in tile.iter().zip(stored.of(row0, col0)) {
+            let free = [halves[0].without(I32x4::mask(stored.into())), halves[1].without(I32x4::mask(u32::from(stored) >> 4))];
+            seen.extend(free.map(|lanes| lanes.abs().to_array().map(f32::to_bits)));
+        }
     });
-    // Strips differ: half as many again as the share of k.
-    let expected = (k as f64 / free as f64 * seen.len() as f64 * 1.5) as usize + 8;
+    let seen = seen.as_flattened_mut();
+    // Columns differ: a quarter more than the share of k.
+    let expected = (k as f64 / (operands.rows * operands.cols) as f64 * seen.len() as f64 * 1.25) as usize + 8;
     if expected >= seen.len() {
         return 0.0;
     }
-    let threshold = magnitude(*seen.select_nth_unstable(expected).1);
+    let threshold = f32::from_bits(*seen.select_nth_unstable_by(expected, |a, b| b.cmp(a)).1);
     // NaN has to be found by the full pass.
     if threshold.is_nan() { 0.0 } else { threshold }
 }
 
-/// Keys of candidates that reach `threshold`, the k best among them.
-fn list(operands: &Operands, pattern: &CsrPattern, k: usize, mut threshold: f32) -> Result<Vec<u64>, NotANumber> {
+/// Candidates that reach `threshold`, the k best among them, in the order of the strips; each row's in the order of its columns.
+fn list(operands: &Operands, pattern: &CsrPattern, k: usize, mut threshold: f32) -> Result<Vec<Candidate>, NotANumber> {
     // Room for as many again before a selection cuts back to k and raises the threshold.
-    let room = 2 * k.max(512);
-    let mut best: Vec<u64> = Vec::new();
+    let room = 2 * k.max(2048);
+    let mut best: Vec<Candidate> = Vec::with_capacity(k + k / 2);
     let mut nan = None;
     let mut stored = Stored::new(pattern);
-    operands.stream(0..operands.cols.div_ceil(FEATURES), |row0, col0, tile| {
-        for (row, halves) in (row0..operands.rows).zip(tile) {
-            for (col0, lanes) in (col0..).step_by(4).zip(halves) {
-                // Few reach the threshold: visit their bits alone.
-                let mut reached = lanes.abs().not_below(F32x4::splat(threshold));
-                while reached != 0 {
-                    let lane = reached.trailing_zeros() as usize;
-                    reached &= reached - 1;
-                    let (col, gradient) = (col0 + lane, lanes.to_array()[lane]);
-                    if col >= operands.cols || stored.has(row, col) {
-                        continue;
-                    }
-                    if gradient.is_nan() {
-                        nan.get_or_insert(NotANumber { row, col });
-                        continue;
-                    }
-                    best.push(key((row * operands.cols + col) as u32, gradient));
-                    if best.len() == room {
-                        threshold = keep(&mut best, k);
-                    }
-                }
+    operands.stream(0..operands.strips(), 1, |row0, col0, tile| {
+        if !reaches(tile, threshold) {
+            return;
+        }
+        // Few reach the threshold: visit their bits alone.
+        let halves = tile.as_flattened();
+        let reached = |i: usize| halves[i].abs().not_below(F32x4::splat(threshold)) << (4 * i);
+        let mut reached = (0..8).fold(0, |all, i| all | reached(i)) & !u32::from_le_bytes(stored.of(row0, col0));
+        while reached != 0 {
+            let i = reached.trailing_zeros() as usize;
+            reached &= reached - 1;
+            let (row, col, gradient) = (row0 + i / FEATURES, col0 + i % FEATURES, halves[i / 4].to_array()[i % 4]);
+            if gradient.is_nan() {
+                nan.get_or_insert(NotANumber { row, col });
+                continue;
+            }
+            best.push(Candidate { row: row as u32, col: col as u32, gradient });
+            if best.len() == room {
+                threshold = keep(&mut best, k);
             }
         }
     });
     nan.map_or(Ok(best), Err)
 }
 
-/// Says whether a position is stored, for columns that rise in each row, as strips come: how far each row has been passed in A and in B∖A.
+/// Whether any of a tile reaches `threshold`, or is NaN, which as bits is above all magnitudes.
+#[inline(always)]
+fn reaches(tile: &Tile, threshold: f32) -> bool {
+    let below = I32x4::splat(threshold.to_bits() as i32 - 1);
+    I32x4::any(tile.map(|halves| {
+        let [low, high] = halves.map(F32x4::magnitudes);
+        low.max(high).above(below)
+    }))
+}
+
+/// Cuts `best` back to its k largest, in their order, and returns the smallest magnitude that stays.
+fn keep(best: &mut Vec<Candidate>, k: usize) -> f32 {
+    // The best rank lowest.
+    let rank = |c: &Candidate| (!c.gradient.abs().to_bits(), c.row, c.col);
+    let mut ranks: Vec<_> = best.iter().map(rank).collect();
+    let last = *ranks.select_nth_unstable(k - 1).1;
+    best.retain(|c| rank(c) <= last);
+    f32::from_bits(!last.0)
+}
+
+/// The same by row, the order in each row kept: a counting sort.
+fn by_row(candidates: &[Candidate], rows: usize) -> Vec<Candidate> {
+    let mut starts = vec![0; rows + 1];
+    candidates.iter().for_each(|c| starts[c.row as usize + 1] += 1);
+    for row in 0..rows {
+        starts[row + 1] += starts[row];
+    }
+    let mut sorted = candidates.to_vec();
+    for c in candidates {
+        let at = &mut starts[c.row as usize];
+        sorted[*at] = *c;
+        *at += 1;
+    }
+    sorted
+}
+
+/// Says which positions of a tile are stored, or overhang the matrix: a byte for each row of a strip, a bit for each of its columns.
 struct Stored<'a> {
     pattern: &'a CsrPattern,
-    next: Vec<[u32; 2]>,
+    col0: usize,
+    strip: Vec<[u8; UNITS]>,
 }
 
 impl<'a> Stored<'a> {
     fn new(pattern: &'a CsrPattern) -> Self {
-        let next = (0..pattern.rows()).map(|row| pattern.by_row.line(row)).map(|(a, rest, _)| [a as u32, rest as u32]).collect();
-        Self { pattern, next }
+        Self { pattern, col0: usize::MAX, strip: vec![[0; UNITS]; pattern.rows().div_ceil(UNITS)] }
     }
 
     #[inline(always)]
-    fn has(&mut self, row: usize, col: usize) -> bool {
-        let (_, split, end) = self.pattern.by_row.line(row);
-        let indices = self.pattern.by_row.indices();
-        self.next[row].iter_mut().zip([split, end]).any(|(next, end)| {
-            while (*next as usize) < end && indices.get(*next as usize) < col {
-                *next += 1;
+    fn of(&mut self, row0: usize, col0: usize) -> [u8; UNITS] {
+        if self.col0 != col0 {
+            self.turn_to(col0);
+        }
+        self.strip[row0 / UNITS]
+    }
+
+    /// Down the columns: along the rows, most of them would have no entry or one here, and the branch on that be guessed wrong.
+    fn turn_to(&mut self, col0: usize) {
+        self.col0 = col0;
+        let (rows, cols) = (self.pattern.rows(), self.pattern.cols());
+        let overhang = if cols - col0 < FEATURES { u8::MAX << (cols - col0) } else { 0 };
+        let strip = self.strip.as_flattened_mut();
+        strip[..rows].fill(overhang);
+        strip[rows..].fill(u8::MAX);
+        for col in col0..cols.min(col0 + FEATURES) {
+            let (start, _, end) = self.pattern.by_column.line(col);
+            let bit = 1 << (col - col0);
+            match self.pattern.by_column.indices() {
+                Indices::U16(all) => all[start..end].iter().for_each(|&row| strip[row as usize] |= bit),
+                Indices::U32(all) => all[start..end].iter().for_each(|&row| strip[row as usize] |= bit),
             }
-            (*next as usize) < end && indices.get(*next as usize) == col
-        })
+        }
     }
 }
 
 /// Sum, maximum, L2 norm and count above `threshold` (≥ 0) of |dYᵀ·X| outside `pattern`. A NaN makes sum and norm NaN.
 pub fn reduce(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, threshold: f32) -> Reduction {
     let operands = Operands::new(x, dy, batch, pattern.rows(), pattern.cols());
-    let mut squares = 0.0f64;
-    let mut total = Reduction::default();
+    let splat = F32x4::splat(threshold);
+    let (mut sum, mut squares) = (F64x2::ZERO, F64x2::ZERO);
+    let (mut max, mut count) = (F32x4::splat(0.0), I32x4::splat(0));
     let mut stored = Stored::new(pattern);
-    operands.stream(0..operands.cols.div_ceil(FEATURES), |row0, col0, tile| {
-        operands.for_each(row0, col0, tile, |row, col, gradient| {
-            if stored.has(row, col) {
-                return;
+    operands.stream(0..operands.strips(), 1, |row0, col0, tile| {
+        for (halves, stored) in tile.iter().zip(stored.of(row0, col0)) {
+            for (lanes, stored) in halves.iter().zip([stored, stored >> 4]) {
+                let magnitudes = lanes.abs().without(I32x4::mask(stored.into()));
+                for g in magnitudes.widen() {
+                    sum = sum + g;
+                    squares = squares + g * g;
+                }
+                max = max.or_larger(magnitudes);
+                // A lane of a mask is −1.
+                count = count - magnitudes.above(splat);
             }
-            let g = f64::from(gradient.abs());
-            total.sum += g;
-            squares += g * g;
-            total.max = total.max.max(g);
-            total.count += f64::from(g > f64::from(threshold));
-        });
+        }
     });
-    total.norm = squares.sqrt();
-    total
+    let total = |lanes: F64x2| lanes.to_array().iter().sum::<f64>();
+    Reduction {
+        sum: total(sum),
+        max: max.to_array().into_iter().fold(0.0, f32::max).into(),
+        norm: total(squares).sqrt(),
+        count: count.to_array().into_iter().map(f64::from).sum(),
+    }
 }
 
-/// Cuts `best` back to its k largest and returns the smallest magnitude that stays.
-fn keep(best: &mut Vec<u64>, k: usize) -> f32 {
-    let threshold = magnitude(*best.select_nth_unstable(k - 1).1);
-    best.truncate(k);
-    threshold
+/// The product of [`top_k`] and [`reduce`] with nobody looking at it, summed so that it is not left out. For benches.
+pub fn product_alone(x: &[f32], dy: &[f32], batch: usize, rows: usize, cols: usize) -> f32 {
+    let operands = Operands::new(x, dy, batch, rows, cols);
+    let mut sum = F32x4::splat(0.0);
+    operands.stream(0..operands.strips(), 1, |_, _, tile| sum = tile.as_flattened().iter().fold(sum, |sum, &lanes| sum + lanes));
+    sum.sum()
 }
 
 /// X and dY `[batch, …]`, dY also packed by four units.
@@ -218,6 +254,7 @@ impl<'a> Operands<'a> {
     fn new(x: &'a [f32], dy: &[f32], batch: usize, rows: usize, cols: usize) -> Self {
         assert_eq!(x.len(), batch * cols);
         assert_eq!(dy.len(), batch * rows);
+        assert!(u32::try_from(rows * cols).is_ok());
         let mut units = vec![[0.0f32; UNITS]; rows.div_ceil(UNITS) * batch];
         for (b, sample) in dy.chunks_exact(rows.max(1)).enumerate() {
             for (i, four) in sample.chunks(UNITS).enumerate() {
@@ -227,28 +264,29 @@ impl<'a> Operands<'a> {
         Self { x, units, batch, rows, cols }
     }
 
-    /// Calls `visit(row, col, tile)` for the tiles of dYᵀ·X in some strips of columns, in their order. Tiles overhang the edges with zeros.
-    fn stream(&self, strips: impl Iterator<Item = usize>, mut visit: impl FnMut(usize, usize, &Tile)) {
-        let mut strip = vec![[0.0f32; FEATURES]; self.batch];
-        for col in strips.map(|s| s * FEATURES) {
-            let width = FEATURES.min(self.cols - col);
-            for (b, eight) in strip.iter_mut().enumerate() {
-                *eight = [0.0; FEATURES];
-                eight[..width].copy_from_slice(&self.x[b * self.cols + col..][..width]);
-            }
-            for (i, units) in self.units.chunks_exact(self.batch.max(1)).enumerate() {
-                visit(i * UNITS, col, &product(units, &strip));
-            }
-        }
+    /// Strips of columns that the matrix is made of.
+    fn strips(&self) -> usize {
+        self.cols.div_ceil(FEATURES)
     }
 
-    /// The positions of a tile that lie inside the matrix, rows first.
+    /// Calls `visit(row, col, tile)` for the tiles of dYᵀ·X in some strips of columns, in their order; of each strip for one tile in `every`.
+    /// Tiles overhang the edges with zeros.
     #[inline(always)]
-    fn for_each(&self, row0: usize, col0: usize, tile: &Tile, mut f: impl FnMut(usize, usize, f32)) {
-        for (row, halves) in (row0..self.rows).zip(tile) {
-            let gradients = halves.map(F32x4::to_array);
-            for (col, &gradient) in (col0..self.cols).zip(gradients.as_flattened()) {
-                f(row, col, gradient);
+    fn stream(&self, strips: impl Iterator<Item = usize>, every: usize, mut visit: impl FnMut(usize, usize, &Tile)) {
+        let mut packed = vec![[0.0f32; FEATURES]; self.batch];
+        for strip in strips {
+            let col = strip * FEATURES;
+            let width = FEATURES.min(self.cols - col);
+            for (b, eight) in packed.iter_mut().enumerate() {
+                let x = &self.x[b * self.cols + col..][..width];
+                match x.first_chunk() {
+                    Some(x) => *eight = *x,
+                    None => eight[..width].copy_from_slice(x),
+                }
+            }
+            packed.iter_mut().for_each(|eight| eight[width..].fill(0.0));
+            for (i, units) in self.units.chunks_exact(self.batch.max(1)).enumerate().skip(strip % every).step_by(every) {
+                visit(i * UNITS, col, &product(units, &packed));
             }
         }
     }

@@ -9,7 +9,7 @@
 //! second look at the values, 2 to 6 in its histograms. LLVM turns `narrow` of masks, the way to one bitmask of sixteen lanes, into clamps and
 //! shuffles: twice the time of the whole pass.
 
-use crate::lanes::I32x4;
+use crate::lanes::{F32x4, I32x4};
 
 /// A value was NaN, which has no magnitude to rank.
 #[derive(Debug, PartialEq, Eq)]
@@ -153,7 +153,7 @@ fn list_each(values: &[f32], start: u32, first: u32, out: &mut [u32]) -> usize {
 #[inline(always)]
 fn magnitudes(sixteen: &[f32; 16]) -> [I32x4; 4] {
     let (q, _) = sixteen.as_chunks::<4>();
-    [0, 1, 2, 3].map(|i| I32x4::magnitudes(&q[i]))
+    [0, 1, 2, 3].map(|i| F32x4::load(&q[i]).magnitudes())
 }
 
 /// Where the k-th magnitude probably lies, from one in 31 of them.
