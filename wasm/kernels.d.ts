@@ -110,6 +110,11 @@ export function forward(pattern: Pattern, batch: number, x: number, values: numb
 export function gather(pattern: Pattern, theta: number, values: number): void;
 
 /**
+ * What the two before stream, unlooked at. For benches. See [`gradient::product_alone`].
+ */
+export function gradientProduct(rows: number, cols: number, batch: number, x: number, dy: number): number;
+
+/**
  * Writes sum, maximum, norm and count to `out [4]` of f64. See [`gradient::reduce`].
  */
 export function gradientReduce(pattern: Pattern, batch: number, x: number, dy: number, threshold: number, out: number): void;
@@ -209,6 +214,7 @@ export interface InitOutput {
     readonly draw: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
     readonly gather: (a: number, b: number, c: number) => void;
+    readonly gradientProduct: (a: number, b: number, c: number, d: number, e: number) => number;
     readonly gradientReduce: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
     readonly gradientTopK: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => [number, number, number];
     readonly liveBytes: () => number;

@@ -406,6 +406,20 @@ export function gather(pattern, theta, values) {
 }
 
 /**
+ * What the two before stream, unlooked at. For benches. See [`gradient::product_alone`].
+ * @param {number} rows
+ * @param {number} cols
+ * @param {number} batch
+ * @param {number} x
+ * @param {number} dy
+ * @returns {number}
+ */
+export function gradientProduct(rows, cols, batch, x, dy) {
+    const ret = wasm.gradientProduct(rows, cols, batch, x, dy);
+    return ret;
+}
+
+/**
  * Writes sum, maximum, norm and count to `out [4]` of f64. See [`gradient::reduce`].
  * @param {Pattern} pattern
  * @param {number} batch

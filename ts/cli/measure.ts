@@ -83,22 +83,42 @@ export function peakGflops(): number {
  * `ms` of runs, 9 at least.
  */
 export function costAtPeak(run: () => unknown, ms = 250): number {
+  // Browsers round the time to 5 or 100 µs.
+  const least = 20 * clockStep();
   const speed = () => {
     const begin = performance.now();
-    return kernels.peak(20_000) / (performance.now() - begin);
+    let flops = kernels.peak(20_000);
+    while (performance.now() - begin < least) flops += kernels.peak(20_000);
+    return flops / (performance.now() - begin);
   };
   for (let i = 0; i < 20; i++) run();
   const costs: number[] = [];
   for (let spent = 0, tries = 0; (spent < ms || costs.length < 9) && tries < 3000; tries++) {
     const before = speed();
     const begin = performance.now();
-    run();
+    let runs = 0;
+    do {
+      run();
+      runs++;
+    } while (performance.now() - begin < least);
     const time = performance.now() - begin;
     const after = speed();
     spent += time;
-    if (Math.max(before, after) < 1.1 * Math.min(before, after)) costs.push(time * Math.min(before, after));
+    if (Math.max(before, after) < 1.1 * Math.min(before, after)) costs.push((time / runs) * Math.min(before, after));
   }
   return costs.sort((a, b) => a - b)[costs.length >> 2];
+}
+
+/** The smallest step of the clock, in milliseconds. */
+function clockStep(): number {
+  let least = Infinity;
+  for (let i = 0; i < 10; i++) {
+    const begin = performance.now();
+    let now = begin;
+    while (now === begin) now = performance.now();
+    least = Math.min(least, now - begin);
+  }
+  return least;
 }
 
 /** The share of the multiply-add peak that `run` reaches with `flops` operations. See {@link costAtPeak}. */
