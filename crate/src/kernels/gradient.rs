@@ -3,10 +3,10 @@
 //! A dense product whose tiles are looked at and forgotten: 4 units × 8 features over the whole batch in 8 registers. Memory is
 //! O(k + batch·out), never out·in.
 //!
-//! What limits it: the product, at 84 to 90 % of the multiply-add peak. Looking at it costs 4 to 6 % for the sums and for a small k, 19 % where
-//! one position in 34 is chosen: most tiles then have some, and how many is guessed wrong. No better there: writing all lanes and keeping those
-//! that belong, as `top_k` does (25 %, and 10 for a small k: the longer text, or the call, takes registers from the product). Four
-//! samples a turn in the product: 60 % of the peak, as V8 mixes the turns until the registers run out.
+//! What limits it: the product, at 84 to 90 % of the multiply-add peak. Looking at it costs 3 % for a small k, 5 % for the sums, and 11 to 14 %
+//! where one position in 34 is chosen: most tiles then have some, and how many is guessed wrong. No better: visiting a tile at once (5 and
+//! 19 %), or writing all its lanes and keeping those that belong, as `top_k` does (10 and 25 %: the longer text, or the call, takes registers from
+//! the product). Four samples a turn in the product: 60 % of the peak, as V8 mixes the turns until the registers run out.
 
 use crate::lanes::{F32x4, F64x2, I32x4};
 use crate::pattern::{CsrPattern, Indices};
@@ -97,34 +97,47 @@ fn guess(operands: &Operands, pattern: &CsrPattern, k: usize) -> f32 {
 }
 
 /// Candidates that reach `threshold`, the k best among them, in the order of the strips; each row's in the order of its columns.
-fn list(operands: &Operands, pattern: &CsrPattern, k: usize, mut threshold: f32) -> Result<Vec<Candidate>, NotANumber> {
+fn list(operands: &Operands, pattern: &CsrPattern, k: usize, threshold: f32) -> Result<Vec<Candidate>, NotANumber> {
     // Room for as many again before a selection cuts back to k and raises the threshold.
     let room = 2 * k.max(2048);
     let mut best: Vec<Candidate> = Vec::with_capacity(k + k / 2);
     let mut nan = None;
     let mut stored = Stored::new(pattern);
+    // Takes in the tiles of a strip that have some; the threshold for the next strip.
+    let mut visit = |col0: usize, hits: &[(usize, Tile)], mut threshold: f32| {
+        for (row0, tile) in hits {
+            let halves = tile.as_flattened();
+            let reached = |i: usize| halves[i].abs().not_below(F32x4::splat(threshold)) << (4 * i);
+            let mut reached = (0..8).fold(0, |all, i| all | reached(i)) & !u32::from_le_bytes(stored.of(*row0, col0));
+            while reached != 0 {
+                let i = reached.trailing_zeros() as usize;
+                reached &= reached - 1;
+                let (row, col, gradient) = (row0 + i / FEATURES, col0 + i % FEATURES, halves[i / 4].to_array()[i % 4]);
+                if gradient.is_nan() {
+                    nan.get_or_insert(NotANumber { row, col });
+                    continue;
+                }
+                best.push(Candidate { row: row as u32, col: col as u32, gradient });
+                if best.len() == room {
+                    threshold = keep(&mut best, k);
+                }
+            }
+        }
+        threshold
+    };
+    // Each tile is noted, those with something that reaches the threshold to stay until the strip is done: a branch here would be guessed wrong,
+    // which shows only at the end of the product's chains.
+    let mut hits = vec![(0, [[F32x4::splat(0.0); 2]; UNITS]); operands.rows.div_ceil(UNITS) + 1];
+    let (mut end, mut threshold) = (0, threshold);
     operands.stream(0..operands.strips(), 1, |row0, col0, tile| {
-        if !reaches(tile, threshold) {
-            return;
+        if row0 == 0 && end > 0 {
+            threshold = visit(col0 - FEATURES, &hits[..end], threshold);
+            end = 0;
         }
-        // Few reach the threshold: visit their bits alone.
-        let halves = tile.as_flattened();
-        let reached = |i: usize| halves[i].abs().not_below(F32x4::splat(threshold)) << (4 * i);
-        let mut reached = (0..8).fold(0, |all, i| all | reached(i)) & !u32::from_le_bytes(stored.of(row0, col0));
-        while reached != 0 {
-            let i = reached.trailing_zeros() as usize;
-            reached &= reached - 1;
-            let (row, col, gradient) = (row0 + i / FEATURES, col0 + i % FEATURES, halves[i / 4].to_array()[i % 4]);
-            if gradient.is_nan() {
-                nan.get_or_insert(NotANumber { row, col });
-                continue;
-            }
-            best.push(Candidate { row: row as u32, col: col as u32, gradient });
-            if best.len() == room {
-                threshold = keep(&mut best, k);
-            }
-        }
+        hits[end] = (row0, *tile);
+        end += usize::from(reaches(tile, threshold));
     });
+    visit(operands.strips().saturating_sub(1) * FEATURES, &hits[..end], threshold);
     nan.map_or(Ok(best), Err)
 }
 
