@@ -2,6 +2,12 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
+
+/// Features or units of two panels that keep half of a 1 MB second-level cache.
+const BLOCK: usize = 4096;
+/// Entries per line and block below which a sum's way to memory and back costs more than the cache saves.
+const MIN_RUN: usize = 8;
 
 /// Where the entries of a `[rows, cols]` matrix are, in CSR form, and the same entries in column order for the backward pass.
 ///
@@ -35,6 +41,15 @@ pub(crate) struct Runs {
     /// The other coordinate of each entry, a column or a row, below `bound`. Private: nothing may write to it.
     indices: Indices,
     bound: usize,
+    /// See [`Runs::part`].
+    borders: OnceLock<Vec<u32>>,
+}
+
+/// What one line, or a part of it, has in A and in B∖A.
+#[derive(Clone)]
+pub(crate) struct Line {
+    pub a: Range<usize>,
+    pub rest: Range<usize>,
 }
 
 /// Indices of which each is below `bound`: made by [`Runs::bounded`] alone, so having one proves it.
@@ -136,7 +151,13 @@ impl CsrPattern {
             }
         }
         let (by_column, row_position) = column_order(cols, &row_offsets, &row_splits, &col_indices);
-        let by_row = Runs { offsets: row_offsets, splits: row_splits, indices: Indices::new(col_indices, cols), bound: cols };
+        let by_row = Runs {
+            offsets: row_offsets,
+            splits: row_splits,
+            indices: Indices::new(col_indices, cols),
+            bound: cols,
+            borders: OnceLock::new(),
+        };
         Ok(Self { by_row, by_column, row_position })
     }
 
@@ -207,18 +228,54 @@ impl Runs {
         border(i)..border(i + 1)
     }
 
-    /// The part of an ascending `run` whose indices lie in `others`.
-    #[inline(never)]
-    pub fn within<I: Index>(&self, run: Range<usize>, others: &Range<usize>) -> Range<usize> {
-        let indices = &I::of(&self.indices)[run.clone()];
-        let before = |other: usize| run.start + indices.partition_point(|&i| (i.into() as usize) < other);
-        before(others.start)..before(others.end)
+    /// Blocks of [`BLOCK`] neighbouring indices that a product had better take one after the other; 1 where they all fit the cache, or where so few entries
+    /// would fall to a line of a block that it does not pay.
+    pub fn blocks(&self) -> usize {
+        let blocks = self.bound.div_ceil(BLOCK).max(1);
+        if self.indices.len() < MIN_RUN * blocks * self.splits.len() { 1 } else { blocks }
     }
 
-    /// Where A is in each of some lines.
+    /// What a line has in one of `blocks` (see there). Where blocks begin is found once, in O(nnz), and kept: 8 bytes per line and block, at most one per
+    /// entry.
+    #[inline(never)]
+    pub fn part(&self, line: usize, block: usize, blocks: usize) -> Line {
+        let (start, split, end) = self.line(line);
+        let borders = self.borders.get_or_init(|| self.find_borders(blocks));
+        let lines = self.splits.len();
+        let at = |block: usize, second: usize| borders[2 * ((block - 1) * lines + line) + second] as usize;
+        let run = |run: Range<usize>, second: usize| {
+            let first = if block == 0 { run.start } else { at(block, second) };
+            first..if block + 1 == blocks { run.end } else { at(block + 1, second) }
+        };
+        Line { a: run(start..split, 0), rest: run(split..end, 1) }
+    }
+
+    /// For each block but the first, for each line: where it begins in A, and in B∖A.
+    #[cold]
+    fn find_borders(&self, blocks: usize) -> Vec<u32> {
+        let mut borders = Vec::with_capacity(2 * (blocks - 1) * self.splits.len());
+        let mut next: Vec<[u32; 2]> = self.offsets.iter().zip(&self.splits).map(|(&start, &split)| [start, split]).collect();
+        for block in 1..blocks {
+            for (line, next) in next.iter_mut().enumerate() {
+                for (next, end) in next.iter_mut().zip([self.splits[line], self.offsets[line + 1]]) {
+                    while *next < end && self.indices.get(*next as usize) < block * BLOCK {
+                        *next += 1;
+                    }
+                    borders.push(*next);
+                }
+            }
+        }
+        borders
+    }
+
+    /// Some lines, whole.
     #[inline(always)]
-    pub fn runs_of_a(&self, lines: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        self.offsets[lines.clone()].iter().zip(&self.splits[lines]).map(|(&start, &split)| start as usize..split as usize)
+    pub fn lines(&self, lines: Range<usize>) -> impl Iterator<Item = Line> {
+        let (offsets, splits) = (&self.offsets[lines.start..=lines.end], &self.splits[lines]);
+        offsets
+            .windows(2)
+            .zip(splits)
+            .map(|(ends, &split)| Line { a: ends[0] as usize..split as usize, rest: split as usize..ends[1] as usize })
     }
 
     /// `(start, split, end)` of one line.
@@ -229,6 +286,13 @@ impl Runs {
 }
 
 impl Indices {
+    fn len(&self) -> usize {
+        match self {
+            Self::U16(all) => all.len(),
+            Self::U32(all) => all.len(),
+        }
+    }
+
     fn new(indices: Vec<u32>, bound: usize) -> Self {
         if bound <= 1 << 16 { Self::U16(indices.into_iter().map(|i| i as u16).collect()) } else { Self::U32(indices) }
     }
@@ -298,5 +362,5 @@ fn column_order(cols: usize, row_offsets: &[u32], row_splits: &[u32], col_indice
             }
         }
     }
-    (Runs { offsets, splits, indices: Indices::new(row_indices, rows), bound: rows }, row_position)
+    (Runs { offsets, splits, indices: Indices::new(row_indices, rows), bound: rows, borders: OnceLock::new() }, row_position)
 }

@@ -169,6 +169,8 @@ function run<B extends tf.KernelBackend>(
   bridge: Bridge<B>,
 ): tf.TensorInfo {
   const { a, b } = inputs as Factors;
+  // What was elsewhere moves here now: the backend's memory may grow by it, and earlier views of it would be empty.
+  for (const info of [a, b, bias]) if (info) bridge.read(backend, info);
   const values = kernels.dense(product, batch, bridge.read(backend, a), bridge.read(backend, b), bias && bridge.read(backend, bias), relu);
   return bridge.write(backend, shape, 'float32', values, false);
 }

@@ -11,8 +11,7 @@
 
 use super::{PANEL, panels};
 use crate::lanes::{F32x4, Gather, Row};
-use crate::pattern::{CsrPattern, Index, Indices};
-use std::ops::Range;
+use crate::pattern::{CsrPattern, Index, Indices, Line};
 
 /// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache.
 const BLOCK: usize = 1 << 15;
@@ -25,9 +24,11 @@ pub struct Decay {
     pub rest: f32,
 }
 
-/// Working memory, kept between calls; grows to the largest block of columns.
+/// Working memory, kept between calls; grows to the largest block of entries.
 #[derive(Default)]
 pub struct Scratch {
+    lines: Vec<Line>,
+    positions: Vec<u32>,
     values: Vec<f32>,
     partial: Vec<[f32; 4]>,
 }
@@ -42,6 +43,7 @@ pub struct Backward<'a> {
     batch: usize,
     decay: Decay,
     chunks: usize,
+    blocks: usize,
 }
 
 impl<'a> Backward<'a> {
@@ -50,7 +52,8 @@ impl<'a> Backward<'a> {
         assert_eq!(values.len(), pattern.nnz());
         assert_eq!(x.len(), panels(batch) * pattern.cols());
         assert_eq!(dy.len(), panels(batch) * pattern.rows());
-        Self { pattern, values, x, dy, batch, decay, chunks: pattern.nnz().div_ceil(BLOCK).max(1) }
+        let blocks = pattern.by_column.blocks();
+        Self { pattern, values, x, dy, batch, decay, chunks: pattern.nnz().div_ceil(BLOCK * blocks).max(1), blocks }
     }
 
     pub fn chunks(&self) -> usize {
@@ -58,7 +61,7 @@ impl<'a> Backward<'a> {
     }
 
     /// Overwrites its part of `dx`, panels `[P][in]`, and of `d_values [nnz]`, before decay. Without `dx` (the first layer of a network) it computes `d_values`
-    /// alone. Cost over all chunks: (|A| + |B|)·batch multiply-adds; |B|·batch without `dx`. Memory: 20 bytes per entry of one chunk.
+    /// alone. Cost over all chunks: (|A| + |B|)·batch multiply-adds; |B|·batch without `dx`. Memory: 24 bytes per entry of one block, and 16 per column of one chunk.
     pub fn chunk(&self, i: usize, dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
         assert_eq!(d_values.len(), self.pattern.nnz());
         assert!(dx.as_ref().is_none_or(|dx| dx.len() == self.x.len()));
@@ -68,25 +71,39 @@ impl<'a> Backward<'a> {
         }
     }
 
-    fn chunk_of<I: Index>(&self, i: usize, dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
+    fn chunk_of<I: Index>(&self, i: usize, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
         let by_column = &self.pattern.by_column;
         let columns = by_column.piece(i, self.chunks);
-        let entries = by_column.offsets[columns.start] as usize..by_column.offsets[columns.end] as usize;
-        let positions = &self.pattern.row_position[entries.clone()];
-        // Overwritten by the first panel: what an earlier chunk left there does not matter.
-        scratch.partial.resize(entries.len().max(scratch.partial.len()), [0.0; 4]);
-        let partial = &mut scratch.partial[..entries.len()];
-        if self.batch <= PANEL / 2 {
-            partial.fill([0.0; 4]);
+        let Scratch { lines, positions, values, partial } = scratch;
+        for block in 0..self.blocks {
+            lines.clear();
+            if self.blocks == 1 {
+                lines.extend(by_column.lines(columns.clone()));
+            } else {
+                lines.extend(columns.clone().map(|column| by_column.part(column, block, self.blocks)));
+            }
+            positions.clear();
+            for Line { a, rest } in &*lines {
+                positions.extend_from_slice(&self.pattern.row_position[a.clone()]);
+                positions.extend_from_slice(&self.pattern.row_position[rest.clone()]);
+            }
+            // Overwritten by the first panel: what an earlier block left there does not matter.
+            partial.resize(positions.len().max(partial.len()), [0.0; 4]);
+            let partial = &mut partial[..positions.len()];
+            if self.batch <= PANEL / 2 {
+                partial.fill([0.0; 4]);
+            }
+            values.clear();
+            if dx.is_some() {
+                values.extend(positions.iter().map(|&p| self.values[p as usize]));
+            }
+            let block = Block { of: self, block, first_column: columns.start, lines, values };
+            match dx.as_deref_mut() {
+                Some(dx) => block.both_products::<I>(dx, partial),
+                None => block.sddmm::<I>(partial),
+            }
+            sum_lanes(partial, positions, d_values);
         }
-        if let Some(dx) = dx {
-            scratch.values.clear();
-            scratch.values.extend(positions.iter().map(|&p| self.values[p as usize]));
-            Block { of: self, columns, first_entry: entries.start, values: &scratch.values }.both_products::<I>(dx, partial);
-        } else {
-            Block { of: self, columns, first_entry: entries.start, values: &[] }.sddmm::<I>(partial);
-        }
-        sum_lanes(partial, positions, d_values);
     }
 
     /// Adds `decay · value` to `d_values`, after all chunks.
@@ -105,11 +122,13 @@ impl<'a> Backward<'a> {
     }
 }
 
-/// A block of columns; its values in column order.
+/// A block of some columns. Entries are counted from its first, column by column, and in each A before B∖A.
 struct Block<'a> {
     of: &'a Backward<'a>,
-    columns: Range<usize>,
-    first_entry: usize,
+    block: usize,
+    first_column: usize,
+    lines: &'a [Line],
+    /// Those of the entries; not needed without dX.
     values: &'a [f32],
 }
 
@@ -140,12 +159,16 @@ impl<'a> Block<'a> {
     #[inline(never)]
     fn both_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
         let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
-        for column in self.columns.clone() {
-            let (start, split, stop) = self.of.pattern.by_column.line(column);
-            let (a, rest) = (self.here(start..split), self.here(split..stop));
-            let x = x[column].lanes();
-            dx[column].set(both::<FIRST, V>(dy.rows(start..split), &self.values[a.clone()], x, &mut partial[a]));
-            sddmm_16::<FIRST, V>(dy.rows(split..stop), x, &mut partial[rest]);
+        let (mut values, mut partial) = (self.values, partial);
+        for (line, (x, dx)) in self.lines.iter().zip(x[self.first_column..].iter().zip(&mut dx[self.first_column..])) {
+            let (of_a, of_rest, next);
+            (of_a, next) = partial.split_at_mut(line.a.len());
+            (of_rest, partial) = next.split_at_mut(line.rest.len());
+            let x = x.lanes();
+            let sums = if self.block == 0 { Row::ZERO.lanes() } else { dx.lanes() };
+            dx.set(both::<FIRST, V>(dy.rows(line.a.clone()), values, x, of_a, sums));
+            sddmm_16::<FIRST, V>(dy.rows(line.rest.clone()), x, of_rest);
+            values = &values[line.a.len() + line.rest.len()..];
         }
     }
 
@@ -172,9 +195,14 @@ impl<'a> Block<'a> {
     #[inline(never)]
     fn single_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
         let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
-        for column in self.columns.clone() {
-            let (start, _, stop) = self.of.pattern.by_column.line(column);
-            sddmm_16::<FIRST, V>(dy.rows(start..stop), x[column].lanes(), &mut partial[self.here(start..stop)]);
+        let mut partial = partial;
+        for (line, x) in self.lines.iter().zip(&x[self.first_column..]) {
+            let x = x.lanes();
+            for run in [&line.a, &line.rest] {
+                let sums;
+                (sums, partial) = partial.split_at_mut(run.len());
+                sddmm_16::<FIRST, V>(dy.rows(run.clone()), x, sums);
+            }
         }
     }
 
@@ -182,16 +210,15 @@ impl<'a> Block<'a> {
     fn pair<const FIRST: bool, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
         let x = [self.x(panel), self.x(panel + 1)];
         let dy = self.gather::<2, I>([self.dy(panel), self.dy(panel + 1)]);
-        for column in self.columns.clone() {
-            let (start, _, stop) = self.of.pattern.by_column.line(column);
-            sddmm_32::<FIRST>(dy.rows(start..stop), x.map(|x| x[column].lanes()), &mut partial[self.here(start..stop)]);
+        let mut partial = partial;
+        for (line, column) in self.lines.iter().zip(self.first_column..) {
+            let x = x.map(|x| x[column].lanes());
+            for run in [&line.a, &line.rest] {
+                let sums;
+                (sums, partial) = partial.split_at_mut(run.len());
+                sddmm_32::<FIRST>(dy.rows(run.clone()), x, sums);
+            }
         }
-    }
-
-    /// Entries counted from the first of this block.
-    #[inline(always)]
-    fn here(&self, run: Range<usize>) -> Range<usize> {
-        run.start - self.first_entry..run.end - self.first_entry
     }
 
     #[inline(always)]
@@ -217,15 +244,15 @@ fn sum_lanes(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
     }
 }
 
-/// One column, V vectors of one panel: returns its row of dX, and adds to the partial sums of dValues, lane by lane; the `FIRST` panel starts them.
+/// One column, V vectors of one panel: returns its row of dX, added to what is there, and adds to the partial sums of dValues, lane by lane; the `FIRST` panel starts them.
 #[inline(always)]
 fn both<'a, const FIRST: bool, const V: usize>(
     dy: impl Iterator<Item = [&'a Row; 1]>,
     values: &[f32],
     x: [F32x4; 4],
     partial: &mut [[f32; 4]],
+    mut dx: [F32x4; 4],
 ) -> [F32x4; 4] {
-    let mut dx = [F32x4::splat(0.0); 4];
     for (([dy], &value), partial) in dy.zip(values).zip(partial) {
         let weight = F32x4::splat(value);
         let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };

@@ -15,7 +15,7 @@
 
 use super::{PANEL, panels};
 use crate::lanes::{F32x4, Gather, Row};
-use crate::pattern::{CsrPattern, Index, Indices};
+use crate::pattern::{CsrPattern, Index, Indices, Line};
 use std::ops::Range;
 
 /// What a layer applies to its sums. The other activations of tfjs run outside.
@@ -48,13 +48,8 @@ impl Tile {
 
 /// Entries of a piece of rows: the least work worth a chunk of its own.
 const PIECE: usize = 1 << 16;
-/// More pieces would read X again too often where it does not fit the second-level cache.
+/// Enough for threads, one day.
 const MAX_PIECES: usize = 8;
-
-/// Features of X that two panels keep in half of a 1 MB second-level cache: wider layers go block by block, sums waiting in Y.
-const BLOCK: usize = 4096;
-/// Fewer entries per row and block would not pay for the sums' way to Y and back.
-const MIN_RUN: usize = 8;
 
 /// The share of W from which on it goes with its zeros: where the sparse tiles' share of the peak, divided by it, falls below that of the dense tile.
 const NEARLY_DENSE: f64 = if cfg!(target_feature = "relaxed-simd") { 0.92 } else { 0.85 };
@@ -87,12 +82,11 @@ impl<'a> Forward<'a> {
         assert_eq!(values.len(), pattern.nnz());
         assert!(bias.is_none_or(|b| b.len() == pattern.rows()));
         assert_eq!(x.len(), panels(batch) * pattern.cols());
-        let pieces = pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES);
-        let blocks = pattern.cols().div_ceil(BLOCK).max(1);
-        let blocks = if pattern.nnz() < MIN_RUN * blocks * pattern.rows() { 1 } else { blocks };
         let size = (pattern.rows() * pattern.cols()) as f64;
         let nearly_dense = batch > PANEL / 2 && size > 0.0 && pattern.nnz_of_a() as f64 >= NEARLY_DENSE * size;
-        let blocks = if nearly_dense { 1 } else { blocks };
+        let blocks = if nearly_dense { 1 } else { pattern.by_row.blocks() };
+        // Each piece would go through all blocks of X anew.
+        let pieces = if blocks > 1 { 1 } else { pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES) };
         Self { pattern, values, bias, x, batch, activation, tile, pieces, blocks, nearly_dense }
     }
 
@@ -148,14 +142,13 @@ impl<'a> Forward<'a> {
 /// One block of columns.
 struct Part<'a, I> {
     of: &'a Forward<'a>,
-    columns: Range<usize>,
+    block: usize,
     width: std::marker::PhantomData<I>,
 }
 
 impl<'a, I: Index> Part<'a, I> {
     fn new(of: &'a Forward<'a>, block: usize) -> Self {
-        let columns = if of.blocks == 1 { 0..of.pattern.cols() } else { block * BLOCK..((block + 1) * BLOCK).min(of.pattern.cols()) };
-        Self { of, columns, width: std::marker::PhantomData }
+        Self { of, block, width: std::marker::PhantomData }
     }
 
     // Not inlined: in one large function V8 keeps the loops' own numbers on the stack.
@@ -248,14 +241,15 @@ impl<'a, I: Index> Part<'a, I> {
     #[inline(always)]
     fn runs(&self, lines: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
         let by_row = &self.of.pattern.by_row;
-        let here = |run: Range<usize>| if self.of.blocks == 1 { run } else { by_row.within::<I>(run, &self.columns) };
-        lines.clone().zip(by_row.runs_of_a(lines).map(here))
+        let here =
+            |(row, line): (usize, Line)| (row, if self.of.blocks == 1 { line.a } else { by_row.part(row, self.block, self.of.blocks).a });
+        lines.clone().zip(by_row.lines(lines)).map(here)
     }
 
     /// The bias, for those who are there, or what the blocks before have summed.
     #[inline(always)]
     fn start<const V: usize>(&self, row: usize, y: &Row, samples: usize) -> [F32x4; V] {
-        if self.columns.start > 0 {
+        if self.block > 0 {
             let y = y.lanes();
             return std::array::from_fn(|v| y[v]);
         }
@@ -265,7 +259,7 @@ impl<'a, I: Index> Part<'a, I> {
 
     #[inline(always)]
     fn end<const V: usize>(&self, sums: [F32x4; V]) -> [F32x4; V] {
-        if self.columns.end == self.of.pattern.cols() { self.of.activation.of(sums) } else { sums }
+        if self.block + 1 == self.of.blocks { self.of.activation.of(sums) } else { sums }
     }
 }
 

@@ -116,24 +116,26 @@ fn backward_equals_the_reference() {
     });
 }
 
-/// More entries than one block of columns holds, so that blocks meet.
+/// More entries than one chunk holds, and more rows than one block.
 #[test]
-fn backward_in_several_blocks_equals_the_reference() {
+fn backward_in_chunks_and_blocks_equals_the_reference() {
     let mut random = Random(7);
-    let (rows, cols, batch) = (300, 300, 5);
-    let layer = layer(&mut random, rows, cols, 90, true);
-    let (x, dy) = (random.whole_numbers(batch * cols), random.whole_numbers(batch * rows));
-    let [dx, dw] = reference::backward(&layer.mask, &layer.dense, &x, &dy, batch, rows, cols);
-    let mut dx_panels = vec![Row::ZERO; cols];
-    let mut d_values = vec![0.0; layer.values.len()];
-    let (xp, dyp) = (packed(&x, batch, cols), packed(&dy, batch, rows));
-    let decay = Decay::default();
-    let mut scratch = Scratch::default();
-    let products = Backward::new(&layer.pattern, &layer.values, &xp, &dyp, batch, decay);
-    assert!(products.chunks() > 1);
-    backward::backward(&products, Some(&mut dx_panels), &mut d_values, &mut scratch);
-    assert_eq!(d_values, layer.flat.iter().map(|&i| dw[i]).collect::<Vec<_>>());
-    assert_eq!(unpacked(&dx_panels, batch, cols), dx);
+    for (rows, cols, density) in [(300, 300, 90), (9000, 5, 5), (4100, 17, 60)] {
+        let layer = layer(&mut random, rows, cols, density, true);
+        for batch in [5, 36] {
+            let (x, dy) = (random.whole_numbers(batch * cols), random.whole_numbers(batch * rows));
+            let [dx, dw] = reference::backward(&layer.mask, &layer.dense, &x, &dy, batch, rows, cols);
+            let mut dx_panels = vec![Row([f32::NAN; 16]); panels(batch) * cols];
+            let (xp, dyp) = (packed(&x, batch, cols), packed(&dy, batch, rows));
+            let products = Backward::new(&layer.pattern, &layer.values, &xp, &dyp, batch, Decay::default());
+            for dx_out in [Some(&mut dx_panels[..]), None] {
+                let mut d_values = vec![f32::NAN; layer.values.len()];
+                backward::backward(&products, dx_out, &mut d_values, &mut Scratch::default());
+                assert_eq!(d_values, layer.flat.iter().map(|&i| dw[i]).collect::<Vec<_>>());
+            }
+            assert_eq!(unpacked(&dx_panels, batch, cols), dx);
+        }
+    }
 }
 
 #[test]
