@@ -30,8 +30,7 @@ function checkAnswer({ m, n, k, transposeA, transposeB }, a, b, c) {
 
 export async function run({ short }) {
   const how = short ? { warmup: 3, rounds: 5 } : { warmup: 60, rounds: 100 };
-  const peak = peakGflops();
-  const rows = [];
+  let peak = 0;
   const results = [];
   for (const shape of SHAPES) {
     const { m, n, k, transposeA, transposeB } = shape;
@@ -41,17 +40,17 @@ export async function run({ short }) {
     const [atA, atB, atC] = carve(a.length, b.length, m * n);
     floats(atA, a.length).set(a);
     floats(atB, b.length).set(b);
+    // The machine's clock moves: the best of all is the peak.
+    peak = Math.max(peak, peakGflops());
     const times = await interleaved({ kernel: () => rust.dense(m, n, k, transposeA, transposeB, atA, atB, 0, false, atC) }, how);
     Object.assign(times, await interleaved({ call: () => kernels.dense(shape, 1, a, b, undefined, false).slice() }, how));
-    const share = ({ min }) => (2 * m * n * k) / min / 1e6 / peak;
-    const shares = { kernel: share(times.kernel), call: share(times.call) };
-    results.push({ ...shape, times, shares });
-    const name = (x, y, transposed) => (transposed ? `[${y}, ${x}]ᵀ` : `[${x}, ${y}]`);
-    rows.push([
-      `${name(m, k, transposeA)} · ${name(k, n, transposeB)}`,
-      ...Object.values(shares).map((share) => `${(100 * share).toFixed(0)} %`),
-    ]);
+    results.push({ ...shape, times });
   }
+  const rows = results.map(({ m, n, k, transposeA, transposeB, times }) => {
+    const share = ({ min }) => `${((200 * m * n * k) / min / 1e6 / peak).toFixed(0)} %`;
+    const name = (x, y, transposed) => (transposed ? `[${y}, ${x}]ᵀ` : `[${x}, ${y}]`);
+    return [`${name(m, k, transposeA)} · ${name(k, n, transposeB)}`, share(times.kernel), share(times.call)];
+  });
   const text = `Share of the multiply-add peak of ${peak.toFixed(1)} GFLOP/s; minimum of ${how.rounds} rounds. The kernel packs its operands; a call also copies them in, and its result out.\n\n${markdown(['', 'kernel with packing', 'call'], rows)}`;
   console.log(text);
   if (!short) record('dense', { peakGflops: peak, results }, text);

@@ -6,11 +6,11 @@
 //!
 //! What limits it: the latency of a multiply-add. Two units and four cycles want eight sums under way; the eight of a 4×8 tile leave no slack
 //! and reach 87 % of peak, the twelve of 6×8 94 % (dW of 1024×1024, batch 128; Node 24). Without fusion 6×8 needs one register too many
-//! and spills: 45 % there, against 82 % (Node 20: 46, 75). Packing B is the rest: with 64 rows of A it leaves 82 %, with 128 90.
+//! and spills: 46 % (Node 20), where 4×8 reaches 79 %. Packing B is the rest: with 64 rows of A it leaves 82 %, with 128 90.
 //!
 //! Tried, and no gain: 5×8; blocks of 256 terms (2 to 5 % slower: C goes through memory more often) and of 1024; 32 or 128 columns of B at once;
-//! packing B strip by strip (a row's line is then fetched twice). Bias and relu in the
-//! tile: two registers more through the loop, 5 % slower on Node 20. Terms walked by index, as `zip` does, spill at 6×8: 40 %.
+//! packing B strip by strip (a row's line is then fetched twice). Bias and relu in the tile, held in two more registers: 5 % slower on Node 20.
+//! Terms walked by index, as `zip` does, spill at 6×8: 40 %.
 
 use crate::lanes::F32x4;
 use std::array::from_fn;
