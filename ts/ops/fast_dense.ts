@@ -133,8 +133,8 @@ function planned(inputs: tf.NamedTensorInfoMap, { transposeA, transposeB }: Tran
   // tfjs's kernels walk through both in a circle; for the rest of what broadcasting allows they have answers of their own.
   if (!comesRound(outerA, outer) || !comesRound(outerB, outer)) return;
   const batch = tf.util.sizeFromShape(outer);
-  // Without terms it leaves what was in its memory.
-  if (batch === 1 && k > 0 && !transposeA && !transposeB && tf.getBackend() === 'wasm' && betterAsShipped(m, n, b)) return;
+  // Of nothing it makes what was in its memory, or complains.
+  if (batch === 1 && m * n * k > 0 && !transposeA && !transposeB && tf.getBackend() === 'wasm' && betterAsShipped(m, n, b)) return;
   return { m, n, k, transposeA, transposeB, batch, shape: [...outer, m, n] };
 }
 
