@@ -117,6 +117,12 @@ impl F32x4 {
         Self(w::f32x4_pmax(self.0, w::f32x4_splat(0.0)))
     }
 
+    /// 0 where `self` is denormal: wasm cannot tell the CPU to do this, and such numbers are slow on many.
+    #[inline(always)]
+    pub fn flushed(self) -> Self {
+        Self(w::v128_andnot(self.0, w::f32x4_lt(w::f32x4_abs(self.0), w::f32x4_splat(f32::MIN_POSITIVE))))
+    }
+
     /// `self` where `y` is above 0 or NaN, else 0: the derivative of relu, given its output.
     #[inline(always)]
     pub fn where_positive(self, y: Self) -> Self {
@@ -210,6 +216,10 @@ impl F32x4 {
 
     pub fn relu(self) -> Self {
         Self(self.0.map(|a| if a < 0.0 { 0.0 } else { a }))
+    }
+
+    pub fn flushed(self) -> Self {
+        Self(self.0.map(|a| if a.is_subnormal() { 0.0 } else { a }))
     }
 
     pub fn where_positive(self, y: Self) -> Self {

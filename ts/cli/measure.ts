@@ -130,6 +130,8 @@ export function shareOfPeak(run: () => unknown, flops: number, ms?: number): num
 export function kernelShares({ density, batch, size = 1024, ms }: { density: number; batch: number; size?: number; ms?: number }): {
   forward: number;
   backward: number;
+  /** The backward pass without dX. */
+  firstLayer: number;
 } {
   const random = new Random(1);
   const numbers = (n: number) => Float32Array.from({ length: n }, () => random.next() - 0.5);
@@ -141,12 +143,16 @@ export function kernelShares({ density, batch, size = 1024, ms }: { density: num
   for (let i = 0; i < pattern.rowOffsets[1]; i++) sum += values[i] * rows[pattern.colIndices[i]];
   check(Math.abs(y.unpack()[0] - Math.max(sum, 0)) < 1e-3, 'forward product');
   const forward = () => kernels.forward(pattern, x, values, undefined, true).free();
-  const backward = () => {
-    const { dx, dValues, dBias } = kernels.backward(pattern, { x, values, y, dy }, true, { forward: 0, rest: 0 });
+  const backward = (wantDx: boolean) => () => {
+    const { dx, dValues, dBias } = kernels.backward(pattern, { x, values, y, dy }, wantDx, { forward: 0, rest: 0 });
     for (const result of [dx, dValues, dBias]) result?.free();
   };
   const work = 2 * pattern.nnz * batch;
-  const shares = { forward: shareOfPeak(forward, work, ms), backward: shareOfPeak(backward, 2 * work, ms) };
+  const shares = {
+    forward: shareOfPeak(forward, work, ms),
+    backward: shareOfPeak(backward(true), 2 * work, ms),
+    firstLayer: shareOfPeak(backward(false), work, ms),
+  };
   for (const used of [x, dy, y]) used.free();
   kernels.releasePattern(pattern);
   return shares;

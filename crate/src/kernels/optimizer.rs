@@ -3,6 +3,9 @@
 //! Slots of one variable may be of different age: an edit of the pattern gives fresh ones. Adam therefore counts steps per slot; with one common
 //! counter the first step of a slot born late would be up to (1 − β₁)/√(1 − β₂) = 3.16 times too long.
 //!
+//! Where a gradient stays 0, moments decay until they are denormal, and then for good, since β₁·m rounds back to m. Such numbers made Adam 2.3 to 3 times as
+//! slow; they are set to 0.
+//!
 //! What limits them: SGD and momentum the copying in, Adam the one root and one division per four slots, 2 of its 3 cycles a value. Where the ages
 //! of a block differ, fetching the corrections costs 1.4 more. No better: two passes, corrections first (2.0); ages clamped before and
 //! looked up unchecked (1.4). What made the former ten cycles was the walk over five arrays by `chunks_mut`, whose every piece may be short.
@@ -23,7 +26,7 @@ pub fn momentum(values: &mut [f32], gradients: &[f32], m: &mut [f32], learning_r
     assert_eq!(values.len(), m.len());
     let (minus_rate, mu) = (F32x4::splat(-learning_rate), F32x4::splat(mu));
     map([values, m], gradients, |_, [w, m], g| {
-        let m = m.mul_add(mu, g);
+        let m = m.mul_add(mu, g).flushed();
         let along = if nesterov { m.mul_add(mu, g) } else { m };
         [along.mul_add(minus_rate, w), m]
     });
@@ -102,8 +105,8 @@ fn step(arrays: [&mut [f32]; 3], gradients: &[f32], adam: &Adam, corrections: im
     let (minus_rate, epsilon) = (F32x4::splat(-adam.learning_rate), F32x4::splat(adam.epsilon));
     map(arrays, gradients, |i, [w, m, v], g| {
         let factors = corrections(i);
-        let m = m.mul_add(beta1, g * rest1);
-        let v = v.mul_add(beta2, g * g * rest2);
+        let m = m.mul_add(beta1, g * rest1).flushed();
+        let v = v.mul_add(beta2, g * g * rest2).flushed();
         let length = (v * factors[1]).sqrt() + epsilon;
         [(m * factors[0] / length).mul_add(minus_rate, w), m, v]
     });

@@ -108,6 +108,19 @@ fn a_slot_does_not_depend_on_the_age_of_its_neighbours() {
 }
 
 #[test]
+fn moments_do_not_become_denormal() {
+    let constants = Adam { learning_rate: 0.1, beta1: 0.9, beta2: 0.9, epsilon: 1e-8 };
+    let (mut w, mut m, mut v, mut steps) = ([0.0; 5], [1e-3, -1e-3, 1.0, 0.0, f32::NAN], [1e-6; 5], [0; 5]);
+    let mut along = [1e-3; 5];
+    for _ in 0..2000 {
+        adam(&mut w, &[0.0; 5], &mut m, &mut v, &mut steps, &constants, &mut BiasCorrections::default());
+        momentum(&mut w, &[0.0; 5], &mut along, 0.1, 0.9, false);
+    }
+    assert_eq!((&m[..4], v, along), (&[0.0; 4][..], [0.0; 5], [0.0; 5]));
+    assert!(m[4].is_nan());
+}
+
+#[test]
 fn power_has_the_golden_values() {
     let (phi, d_theta) = ([0.5, -0.2, 1.5, 0.0], [0.3, 0.3, -0.3, 0.3]);
     let golden = [

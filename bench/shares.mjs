@@ -1,0 +1,48 @@
+// Guards the speed of the products: fails where one falls by more than a fifth below what is on record for this CPU, engine and binary. Ratios within one
+// process, not times; the layer fits the second-level cache, so that neighbours on the machine matter little. `--update` writes the record.
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { kernelShares } from '../dist/cli/measure.js';
+import * as kernels from '../dist/wasm/kernels.js';
+import { machine, markdown, shareOfPeak } from './support.mjs';
+
+const LEAST = 0.8;
+const ATTEMPTS = 4;
+const file = new URL('record/shares.json', import.meta.url);
+
+/** Shares by product. */
+function measured(ms) {
+  const size = 512;
+  const layer = { density: 0.1, batch: 64, size, ms };
+  const { forward, backward, firstLayer } = kernelShares(layer);
+  const [m, n, k] = [64, size, size];
+  const [a, b] = [new Float32Array(m * k).fill(0.5), new Float32Array(k * n).fill(0.5)];
+  const product = { m, n, k, transposeA: false, transposeB: false };
+  const dense = shareOfPeak(() => kernels.dense(product, 1, a, b, undefined, false), 2 * m * n * k, ms);
+  return { forward, backward, 'backward without dX': firstLayer, dense };
+}
+
+export async function run({ short, update }) {
+  const { cpu, node, binary } = machine();
+  const key = `${cpu}, Node ${node.slice(1).split('.')[0]}, ${binary}`;
+  const records = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+  const record = update ? undefined : records[key];
+  const best = {};
+  const low = () => Object.keys(best).filter((name) => record && best[name] < LEAST * record[name]);
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (const [name, share] of Object.entries(measured(short ? 60 : 300))) best[name] = Math.max(best[name] ?? 0, share);
+    if (!update && low().length === 0) break;
+  }
+  const percent = (share) => (share === undefined ? '' : `${(100 * share).toFixed(0)} %`);
+  const rows = Object.entries(best).map(([name, share]) => [name, percent(share), percent(record?.[name])]);
+  console.log(
+    `${key}, layer 512×512 at density 0.1, batch 64, share of the multiply-add peak\n\n${markdown(['', 'now', 'on record'], rows)}`,
+  );
+  if (update) {
+    const rounded = Object.fromEntries(Object.entries(best).map(([name, share]) => [name, Number(share.toFixed(3))]));
+    writeFileSync(file, `${JSON.stringify({ ...records, [key]: rounded }, null, 2)}\n`);
+  } else if (!record) {
+    console.log('nothing on record for this machine and engine: `npm run bench -- shares --update` puts it there');
+  }
+  if (low().length > 0) throw new Error(`slower than on record by more than a fifth: ${low().join(', ')}`);
+}
