@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import '@tensorflow/tfjs-backend-wasm';
-import { layers, memory, optimizers, Random, randomPattern } from '../dist/index.js';
+import { fastDense, layers, memory, optimizers, Random, randomPattern } from '../dist/index.js';
 import * as kernels from '../dist/wasm/kernels.js';
 import { WasmArray } from '../dist/wasm/memory.js';
 import { Panels } from '../dist/wasm/panels.js';
@@ -229,13 +229,19 @@ async function fixed(short) {
   // What fit does for each batch and tfjs pays: on the wasm backend a slow scalar loop.
   const [whole, indices] = [tf.tile(tf.tensor2d(data(batch).x, [batch, WIDTHS[0]]), [20, 1]), tf.range(0, batch, 1, 'int32')];
   const GATHER = "of that tfjs's gather of a batch of 784 from the data";
+  const FAST_GATHER = 'the same with fastDense()';
   const gather = { [GATHER]: () => tf.dispose(tf.gather(whole, indices)) };
-  Object.assign(times, await interleaved(gather, short ? { rounds: 20 } : { rounds: 300 }));
+  const how = short ? { rounds: 20 } : { rounds: 300 };
+  Object.assign(times, await interleaved(gather, how));
+  const undo = fastDense();
+  const { [GATHER]: fast } = await interleaved(gather, how);
+  undo();
+  times[FAST_GATHER] = fast;
   tf.dispose([whole, indices]);
   const rows = Object.entries(times).map(([name, t]) => [
     name,
     `${t.median.toFixed(3)} (${t.min.toFixed(3)})`,
-    name === GATHER ? '' : (t.median - times[name.endsWith(', fit') ? `${tfjs}, fit` : tfjs].median).toFixed(3),
+    name === GATHER || name === FAST_GATHER ? '' : (t.median - times[name.endsWith(', fit') ? `${tfjs}, fit` : tfjs].median).toFixed(3),
   ]);
   for (const name of Object.keys(steps)) steps[name].free?.();
   trained[tfjs][0].dispose();

@@ -1,4 +1,4 @@
-// tfjs's own dense products by our kernel, for whoever asks for it.
+// tfjs's own dense products by our kernel, for whoever asks for it, and the batches of `model.fit` by whole rows.
 //
 // What the kernel does not do is left to the one that was registered before: it throws its own errors, and computes what only it does.
 
@@ -24,6 +24,9 @@ const replaced: Replaced[] = [];
  * gradients stay tfjs's; results differ in rounding only, and where tfjs's wasm backend is wrong: it adds the last number of a bias to all rows
  * but the first of a transposed or batched `tf.fused.matMul`. Other dtypes than float32 stay with tfjs.
  *
+ * `tf.gather` along the first axis, by which `model.fit` takes each batch from the data, then copies whole rows: on the wasm backend 64 rows of 784 in
+ * 0.02 ms instead of 1.3, more than a sparse step.
+ *
  * tfjs's wasm backend runs both products of back-propagation in a scalar loop, its cpu backend all of them. With this, dense models train ten
  * to thirty times as fast; see `bench/record/step.node24.md`.
  *
@@ -42,7 +45,10 @@ export function fastDense(): () => void {
   loaded();
   takeOver('cpu', cpu);
   takeOver('wasm', wasm);
-  if (replaced.length === 0) throw new OptionError('fastDense', "the backend 'cpu' or 'wasm', imported before", tf.getBackend());
+  if (!replaced.some(({ ours }) => ours.kernelName === tf.BatchMatMul)) {
+    restore();
+    throw new OptionError('fastDense', "the backend 'cpu' or 'wasm', imported before", tf.getBackend());
+  }
   return restore;
 }
 
@@ -50,6 +56,7 @@ function takeOver<B extends tf.KernelBackend>(backendName: string, bridge: Bridg
   for (const [kernelName, product] of [
     [tf.BatchMatMul, matMul],
     [tf._FusedMatMul, fusedMatMul],
+    [tf.GatherV2, gatherRows],
   ] as const) {
     const original = tf.getKernel(kernelName, backendName);
     if (!original || replaced.some(({ ours }) => ours === original)) continue;
@@ -76,6 +83,22 @@ function put(kernel: tf.KernelConfig): void {
 function matMul<B extends tf.KernelBackend>({ inputs, backend, attrs }: Call, bridge: Bridge<B>): tf.TensorInfo | undefined {
   const plan = planned(inputs, attrs as unknown as Transposed);
   return plan && run(plan, inputs, undefined, false, backend as B, bridge);
+}
+
+/** `tf.gather` of whole rows, or nothing where the kernel before shall answer: other axes, other dtypes, indices that do not exist. */
+function gatherRows<B extends tf.KernelBackend>({ inputs, backend, attrs }: Call, bridge: Bridge<B>): tf.TensorInfo | undefined {
+  const { x, indices } = inputs as Record<'x' | 'indices', tf.TensorInfo>;
+  const { axis, batchDims } = attrs as unknown as { axis: number; batchDims: number };
+  if (axis !== 0 || batchDims !== 0 || x.dtype !== 'float32' || indices.dtype !== 'int32') return;
+  const [count, ...row] = x.shape;
+  const size = tf.util.sizeFromShape(row);
+  // Twice: what was elsewhere moves here, the backend's memory may grow by it, and that would leave an earlier view empty.
+  for (const info of [x, indices]) bridge.read(backend as B, info);
+  const [from, wanted] = [bridge.read(backend as B, x), bridge.read(backend as B, indices) as unknown as Int32Array];
+  if (size === 0 || !wanted.every((index) => index >= 0 && index < count)) return;
+  const rows = new Float32Array(wanted.length * size);
+  for (let i = 0; i < wanted.length; i++) rows.set(from.subarray(wanted[i] * size, (wanted[i] + 1) * size), i * size);
+  return bridge.write(backend as B, [...indices.shape, ...row], 'float32', rows, true);
 }
 
 /** The activations that the kernel does not apply: the backend's own kernels do. */
@@ -169,7 +192,7 @@ function run<B extends tf.KernelBackend>(
   bridge: Bridge<B>,
 ): tf.TensorInfo {
   const { a, b } = inputs as Factors;
-  // What was elsewhere moves here now: the backend's memory may grow by it, and earlier views of it would be empty.
+  // What was elsewhere moves here now: the backend's memory may grow by it, which would leave earlier views empty.
   for (const info of [a, b, bias]) if (info) bridge.read(backend, info);
   const values = kernels.dense(product, batch, bridge.read(backend, a), bridge.read(backend, b), bias && bridge.read(backend, bias), relu);
   return bridge.write(backend, shape, 'float32', values, false);
