@@ -1,9 +1,8 @@
-// The products as shares of the multiply-add peak of the same process: the kernels alone, and whole operations from tensor to tensor.
+// The products as shares of the multiply-add peak of the same process: the kernels alone, and whole operations from row-major numbers to such.
 
-import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-wasm';
-import { Random, randomPattern, sparseDense } from '../dist/index.js';
+import { Random, randomPattern } from '../dist/index.js';
 import * as kernels from '../dist/wasm/kernels.js';
+import { WasmArray } from '../dist/wasm/memory.js';
 import { Panels } from '../dist/wasm/panels.js';
 import { check, costAtPeak, markdown, median, peakGflops, record, shareOfPeak } from './support.mjs';
 
@@ -32,7 +31,7 @@ function checkAnswers(pattern, batch, { x, values, dy }) {
 /** The kernels on panels. What the backward pass does once per call (weights in column order, sums of lanes, gradients in row order) falls out of the difference of two batches. */
 function alone(pattern, batch, ms) {
   const random = new Random(2);
-  const values = numbers(random, pattern.nnz);
+  const values = inWasm(numbers(random, pattern.nnz));
   const panels = (b, features) => Panels.pack(numbers(random, b * features), b, features);
   const [x, dy] = [panels(2 * batch, COLS), panels(2 * batch, ROWS)];
   const [half, halfDy] = [panels(batch, COLS), panels(batch, ROWS)];
@@ -46,39 +45,49 @@ function alone(pattern, batch, ms) {
     backward: (2 * work) / difference(true),
     firstLayer: work / difference(false),
   };
-  for (const used of [x, dy, half, halfDy]) used.free();
+  for (const used of [x, dy, half, halfDy, values]) used.free();
   return shares;
 }
 
-/** From tensors of tfjs to tensors of tfjs: copy in, pack, product, unpack, copy out. */
+/** From row-major numbers to row-major numbers: copy in, pack, product, unpack, copy out. In training, x is packed once for both passes and stays. */
 function whole(pattern, batch, ms) {
   const random = new Random(3);
-  const x = tf.tensor2d(numbers(random, batch * COLS), [batch, COLS]);
-  const dy = tf.tensor2d(numbers(random, batch * ROWS), [batch, ROWS]);
-  const values = tf.variable(tf.tensor1d(numbers(random, pattern.nnz)));
+  const [x, dy] = [numbers(random, batch * COLS), numbers(random, batch * ROWS)];
+  const [outY, outDx, outValues] = [new Float32Array(batch * ROWS), new Float32Array(batch * COLS), new Float32Array(pattern.nnz)];
+  const values = inWasm(numbers(random, pattern.nnz));
   const work = 2 * pattern.nnz * batch;
-  const product = (x, values) => sparseDense({ x, values, pattern });
-  // Reading an element makes tfjs take the tensor over, as any kernel of its own does.
-  const out = (...tensors) => tensors.forEach((tensor) => void tf.slice(tensor, 0, 1));
-  const forward = costAtPeak(() => tf.tidy(() => out(product(x, values))), ms);
-  const gradients = (wanted) => {
-    const f = wanted ? product : (values) => product(x, values);
-    return costAtPeak(() => tf.tidy(() => out(...tf.grads(f)(wanted ? [x, values] : [values], dy))), ms);
+  const forward = () => {
+    const packed = Panels.pack(x, batch, COLS);
+    const y = kernels.forward(pattern, packed, values, undefined, true);
+    outY.set(y.unpack());
+    packed.free();
+    y.free();
   };
-  // tf.grads runs the forward pass too, whose output nobody reads.
-  const inner = costAtPeak(() => tf.tidy(() => product(x, values)), ms);
+  const packed = Panels.pack(x, batch, COLS);
+  const backward = (wantDx) => () => {
+    const packedDy = Panels.pack(dy, batch, ROWS);
+    const { dx, dValues, dBias } = kernels.backward(pattern, { x: packed, values, y: undefined, dy: packedDy }, wantDx, NONE);
+    if (dx) outDx.set(dx.unpack());
+    outValues.set(dValues.floats);
+    for (const used of [packedDy, dx, dValues, dBias]) used?.free();
+  };
   const shares = {
-    forward: work / forward,
-    backward: (2 * work) / (gradients(true) - inner),
-    firstLayer: work / (gradients(false) - inner),
+    forward: shareOfPeak(forward, work, ms),
+    backward: shareOfPeak(backward(true), 2 * work, ms),
+    firstLayer: shareOfPeak(backward(false), work, ms),
   };
-  tf.dispose([x, dy, values]);
+  packed.free();
+  values.free();
   return shares;
+}
+
+function inWasm(values) {
+  const array = new WasmArray(values.length);
+  array.floats.set(values);
+  return array;
 }
 
 export async function run({ short }) {
-  tf.enableProdMode();
-  await tf.setBackend('wasm');
   const ms = short ? 20 : 300;
   const peak = peakGflops();
   const results = [];
@@ -100,7 +109,7 @@ export async function run({ short }) {
     }
   }
   const head = ['batch', 'density', 'forward', 'backward', 'without dX', 'whole op: forward', 'backward', 'without dX'];
-  const text = `Products of a layer 1024×1024, share of the multiply-add peak of the same process (${peak.toFixed(1)} GFLOP/s). First the kernels alone; then whole operations from tensors of tfjs's wasm backend to such tensors: copies, packing, unpacking, sums of lanes and reordering included.\n\n${markdown(head, rows)}`;
+  const text = `Products of a layer 1024×1024, share of the multiply-add peak of the same process (${peak.toFixed(1)} GFLOP/s). First the kernels alone; then whole operations from row-major numbers to row-major numbers: copies, packing, unpacking, sums of lanes and reordering included.\n\n${markdown(head, rows)}`;
   console.log(text);
   if (!short) record('kernels', { peakGflops: peak, results }, text);
 }

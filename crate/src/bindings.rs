@@ -79,7 +79,7 @@ pub fn release(at: usize, bytes: usize) {
 /// # Safety
 /// The caller guarantees that they are there, initialised, and not written while the slice lives.
 unsafe fn slice<'a, T>(at: usize, length: usize) -> &'a [T] {
-    // SAFETY: passed on. `allocate` aligns to 64 bytes; an empty slice needs no address.
+    // SAFETY: passed on. Addresses are aligned for T: `allocate` aligns to 64 bytes, and parts begin at whole numbers of T. An empty slice needs none.
     if length == 0 { &[] } else { unsafe { from_raw_parts(at as *const T, length) } }
 }
 

@@ -3,6 +3,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { dense } from '../../ts/layers/index.js';
 import { home } from '../../ts/ops/home.js';
+import { powerprop } from '../../ts/ops/powerprop.js';
 import { sparseDense } from '../../ts/ops/sparse_dense.js';
 import * as optimizers from '../../ts/optimizers/index.js';
 import { randomPattern } from '../../ts/pattern/random.js';
@@ -71,13 +72,21 @@ onEachBackend('a tensor at home', () => {
   });
 
   test('is a gradient like any other', () => {
-    const [dx, dValues] = tf.tidy(() => {
+    tf.tidy(() => {
+      const [x, values] = [makeX(), makeValues()];
       const f = (x: tf.Tensor, values: tf.Tensor) => tf.sum(sparseDense({ x: x as tf.Tensor2D, values: values as tf.Tensor1D, pattern }));
-      return tf.grads(f)([makeX(), makeValues()]);
+      const [dx, dValues] = tf.grads(f)([x, values]);
+      expect(home.find(dx.dataId) && home.find(dValues.dataId)).toBeDefined();
+      const [numbers, gradients] = [dx.dataSync(), dValues.dataSync()];
+      expectClose(
+        tf.add(dx, dx).dataSync(),
+        Float32Array.from(numbers, (g) => 2 * g),
+      );
+      expectClose(
+        tf.clipByValue(dValues, -1, 1).dataSync(),
+        Float32Array.from(gradients, (g) => Math.max(-1, Math.min(1, g))),
+      );
     });
-    expect(tf.tidy(() => tf.add(dx, dx).shape)).toEqual([BATCH, IN]);
-    expect(tf.tidy(() => tf.clipByValue(dValues, -1, 1).shape)).toEqual([pattern.nnz]);
-    tf.dispose([dx, dValues]);
   });
 
   test('a value changed between two steps is not taken for the old one', () => {
@@ -85,20 +94,84 @@ onEachBackend('a tensor at home', () => {
       const x = makeX();
       const values = tf.variable(makeValues());
       const run = () => sparseDense({ x, values: values as tf.Tensor1D, pattern }).dataSync();
-      const first = run();
-      values.assign(tf.mul(values, 2));
-      expectClose(
-        run(),
-        first.map((v) => 2 * v),
-      );
+      const optimizer = optimizers.sgd(0.5);
+      const step = () => void optimizer.minimize(() => tf.sum(sparseDense({ x, values: values as tf.Tensor1D, pattern })) as tf.Scalar);
+      const outputs = [run()];
+      for (let i = 0; i < 3; i++) {
+        step();
+        expect(home.find(values.dataId)).toBeDefined();
+        outputs.push(run());
+      }
+      // Each step goes the same way by as much, so outputs do.
+      for (const i of [0, 1]) {
+        expectClose(
+          Float32Array.from(outputs[i + 2], (y, j) => y - outputs[i + 1][j]),
+          Float32Array.from(outputs[i + 1], (y, j) => y - outputs[i][j]),
+          1e-4,
+        );
+      }
+      expect(Math.max(...outputs[1].map((y, j) => Math.abs(y - outputs[0][j])))).toBeGreaterThan(0.1);
+      values.assign(tf.mul(values, 0) as tf.Tensor1D);
+      expect(Math.max(...run().map(Math.abs))).toBe(0);
       values.dispose();
     });
   });
 
-  test('kernels profiled or checked by tfjs find nothing amiss', async () => {
+  test('kernels checked and profiled by tfjs find nothing amiss', async () => {
+    tf.env().set('DEBUG', true);
+    makeY().dispose();
+    tf.env().set('DEBUG', false);
     const { kernelNames, result } = await tf.profile(() => tf.tidy(() => tf.relu(makeY())));
     expect(kernelNames).toContain('sparseDense');
     tf.dispose(result as tf.Tensor);
+  });
+});
+
+onEachBackend('operands', () => {
+  test('that tfjs calls float32 and keeps as whole numbers are read as what they are', () => {
+    tf.tidy(() => {
+      const [xs, weights, biases] = [
+        [1, 2, 3, 4, 5, 6],
+        Array.from({ length: pattern.nnz }, (_, i) => (i % 7) - 3),
+        Array.from({ length: OUT }, (_, i) => i),
+      ];
+      const int = (values: number[]) => tf.cast(tf.tensor1d(values, 'int32'), 'float32');
+      const cast = {
+        x: tf.reshape(int(xs), [1, IN]) as tf.Tensor2D,
+        values: int(weights) as tf.Tensor1D,
+        bias: int(biases) as tf.Tensor1D,
+      };
+      const float = { x: tf.tensor2d(xs, [1, IN]), values: tf.tensor1d(weights), bias: tf.tensor1d(biases) };
+      expect(Array.from(sparseDense({ ...cast, pattern }).dataSync())).toEqual(Array.from(sparseDense({ ...float, pattern }).dataSync()));
+      expect(Array.from(powerprop(cast.values, 2).dataSync())).toEqual(Array.from(powerprop(float.values, 2).dataSync()));
+    });
+  });
+});
+
+onEachBackend('a second copy of the package', () => {
+  test('computes with its own memory, and both leave tensors at home', async () => {
+    vi.resetModules();
+    await import('../../ts/wasm/load.node.js');
+    const other = await import('../../ts/ops/sparse_dense.js');
+    const theirs = await import('../../ts/pattern/random.js');
+    expect(other.sparseDense).not.toBe(sparseDense);
+    tf.tidy(() => {
+      const [x, values] = [makeX(), makeValues()];
+      const same = theirs.randomPattern(OUT, IN, 40, 1);
+      const ours = (x: tf.Tensor, values: tf.Tensor) => sparseDense({ x: x as tf.Tensor2D, values: values as tf.Tensor1D, pattern });
+      const second = (x: tf.Tensor, values: tf.Tensor) =>
+        other.sparseDense({ x: x as tf.Tensor2D, values: values as tf.Tensor1D, pattern: same });
+      const identity = () => tf.getKernel('Identity', tf.getBackend());
+      ours(x, values);
+      second(x, values);
+      const before = identity();
+      expectClose(second(x, values).dataSync(), ours(x, values).dataSync());
+      const sum = (f: typeof ours) => tf.grads((x: tf.Tensor, values: tf.Tensor) => tf.sum(f(x, values)))([x, values]);
+      sum(second).forEach((gradient, i) => {
+        expectClose(gradient.dataSync(), sum(ours)[i].dataSync());
+      });
+      expect(identity()).toBe(before);
+    });
   });
 });
 

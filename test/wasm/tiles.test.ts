@@ -1,6 +1,6 @@
 // Which tile runs is a matter of speed alone.
 
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { Random, randomPattern } from '../../ts/pattern/random.js';
 import { releasePattern } from '../../ts/wasm/kernels.js';
 import { setTile, type Tile, tiles } from '../../ts/wasm/tiles.js';
@@ -34,8 +34,29 @@ test('after a few calls of a shape the fastest stays', () => {
   for (let i = 0; i < 2; i++) forward(pattern, 64, x, values, undefined, false);
   const found = mine();
   expect(found).toMatchObject({ rows: 71, cols: COLS, density: 900 / (71 * COLS) });
-  const ms = found?.ms as Record<Tile, number>;
-  expect(found?.tile).toBe(ms['16x1'] <= ms['32x1'] ? '16x1' : '32x1');
+  const ps = found?.ps as Record<Tile, number>;
+  expect(Math.min(ps['16x1'], ps['32x1'])).toBeGreaterThan(0);
+  expect(found?.tile).toBe(ps['16x1'] <= ps['32x1'] ? '16x1' : '32x1');
+  releasePattern(pattern);
+});
+
+test('batches of two sizes that take turns are measured alike', () => {
+  const pattern = randomPattern(72, COLS, 900, 1);
+  const values = numbers(pattern.nnz);
+  const packed = [32, 512].map((batch) => numbers(batch * COLS));
+  // A clock that each sample of the batch moves on by as much, whichever the tile.
+  let [now, batch] = [0, 0];
+  vi.spyOn(performance, 'now').mockImplementation(() => {
+    now += batch;
+    return now;
+  });
+  for (let i = 0; i < 33; i++) {
+    batch = [32, 512][i % 2];
+    forward(pattern, batch, packed[i % 2], values, undefined, false);
+  }
+  vi.restoreAllMocks();
+  const ps = tiles().find(({ rows }) => rows === 72)?.ps as Record<Tile, number>;
+  expect(ps['16x1']).toBeCloseTo(ps['32x1']);
   releasePattern(pattern);
 });
 

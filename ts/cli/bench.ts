@@ -23,7 +23,7 @@ interface Bench {
   machine: { cpu: string; node: string; binary: string; backend: BackendName };
   batch: number;
   peakGflops: number;
-  kernels: { density: number; forward: number; backward: number }[];
+  kernels: { density: number; forward: number; backward: number; firstLayer: number }[];
   steps: { what: string; density: number; milliseconds: Times }[];
   /** Of each dense rival: the density at which a sparse step takes as long; null where it is faster at every density. */
   crossings: { rival: string; density: number | null }[];
@@ -146,7 +146,10 @@ function text({ machine, batch, peakGflops: peak, kernels, steps, crossings }: B
     `${machine.cpu}, Node ${machine.node}, ${machine.binary}, tfjs's ${machine.backend} backend; one thread`,
     '',
     `Multiply-add peak ${peak.toFixed(1)} GFLOP/s; products of a layer 1024×1024, batch ${batch}, as shares of it:`,
-    table([['density', 'forward', 'backward'], ...kernels.map((k) => [String(k.density), percent(k.forward, 0), percent(k.backward, 0)])]),
+    table([
+      ['density', 'forward', 'backward', 'without dX'],
+      ...kernels.map((k) => [String(k.density), ...[k.forward, k.backward, k.firstLayer].map((share) => percent(share, 0))]),
+    ]),
     '',
     `A training step of an MLP ${[FEATURES, ...HIDDEN, CLASSES].join('-')}, batch ${batch}, SGD; median, and against the faster dense:`,
     table([['', 'ms', ''], ...shown.map(({ what, milliseconds: { median } }) => [what, median.toFixed(2), against(median)])]),

@@ -2,6 +2,7 @@
 
 import { Random, randomPattern } from '../pattern/random.js';
 import * as kernels from '../wasm/kernels.js';
+import { WasmArray } from '../wasm/memory.js';
 import { Panels } from '../wasm/panels.js';
 
 /** Milliseconds per run. */
@@ -136,11 +137,13 @@ export function kernelShares({ density, batch, size = 1024, ms }: { density: num
   const random = new Random(1);
   const numbers = (n: number) => Float32Array.from({ length: n }, () => random.next() - 0.5);
   const pattern = randomPattern(size, size, Math.round(size * size * density), 1);
-  const [rows, values] = [numbers(batch * size), numbers(pattern.nnz)];
+  const [rows, weights] = [numbers(batch * size), numbers(pattern.nnz)];
+  const values = new WasmArray(pattern.nnz);
+  values.floats.set(weights);
   const [x, dy] = [Panels.pack(rows, batch, size), Panels.pack(numbers(batch * size), batch, size)];
   const y = kernels.forward(pattern, x, values, undefined, true);
   let sum = 0;
-  for (let i = 0; i < pattern.rowOffsets[1]; i++) sum += values[i] * rows[pattern.colIndices[i]];
+  for (let i = 0; i < pattern.rowOffsets[1]; i++) sum += weights[i] * rows[pattern.colIndices[i]];
   check(Math.abs(y.unpack()[0] - Math.max(sum, 0)) < 1e-3, 'forward product');
   const forward = () => kernels.forward(pattern, x, values, undefined, true).free();
   const backward = (wantDx: boolean) => () => {
@@ -153,7 +156,7 @@ export function kernelShares({ density, batch, size = 1024, ms }: { density: num
     backward: shareOfPeak(backward(true), 2 * work, ms),
     firstLayer: shareOfPeak(backward(false), work, ms),
   };
-  for (const used of [x, dy, y]) used.free();
+  for (const used of [x, dy, y, values]) used.free();
   kernels.releasePattern(pattern);
   return shares;
 }

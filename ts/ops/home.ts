@@ -72,23 +72,27 @@ class Home extends tf.KernelBackend {
 
 export const home = new Home();
 
+/** The homes that a wrapped Identity asks: one for each copy of this package. */
+const HOMES = Symbol.for('tfjs-sparse homes');
+type Wrapped = tf.KernelConfig & { [HOMES]?: Set<Pick<Home, 'find' | 'identity'>> };
+
 /**
  * tfjs saves tensors for the backward pass by its kernel Identity, and that of the active backend would move them. Put before it: one that leaves ours at
  * home.
  */
 export function keepAtHome(backendName: string): void {
-  const original = tf.getKernel('Identity', backendName);
-  if (!original || covered.has(original)) return;
-  const config: tf.KernelConfig = {
+  const original: Wrapped | undefined = tf.getKernel('Identity', backendName);
+  if (!original || original[HOMES]?.add(home)) return;
+  const homes = new Set<Pick<Home, 'find' | 'identity'>>([home]);
+  const config: Wrapped = {
     ...original,
-    kernelFunc: (args) => {
-      const x = args.inputs.x as tf.TensorInfo;
-      return home.find(x.dataId) ? home.identity(x) : original.kernelFunc(args);
+    [HOMES]: homes,
+    kernelFunc: (call) => {
+      const x = call.inputs.x as tf.TensorInfo;
+      for (const home of homes) if (home.find(x.dataId)) return home.identity(x);
+      return original.kernelFunc(call);
     },
   };
-  covered.add(config);
   tf.unregisterKernel('Identity', backendName);
   tf.registerKernel(config);
 }
-
-const covered = new WeakSet<tf.KernelConfig>();

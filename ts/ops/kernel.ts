@@ -1,4 +1,4 @@
-// How our kernels meet tfjs: operands as typed arrays in, tensors out, on any backend.
+// How our kernels meet tfjs: operands that are at home or typed arrays in, tensors out, on any backend.
 //
 // A kernel is registered for `cpu` and `wasm` when this package is imported, and for any other backend at its first use there, where data must
 // be read back from the device; that is said once.
@@ -91,38 +91,55 @@ const warned = new Set<string>();
 /** Makes `run` a tfjs kernel. The name is what `tf.profile` shows. */
 export function defineKernel<Attrs>(name: string, run: Run<Attrs>): void {
   kernels.set(name, run as Run<never>);
-  register(name, 'cpu', cpu);
-  register(name, 'wasm', wasm);
+  register(name, 'cpu');
+  register(name, 'wasm');
 }
 
-function register<B>(name: string, backendName: string, bridge: Bridge<B>): void {
+/** What is registered only calls what the caller brings: a second copy of this package has other wasm memory and other classes. */
+function register(name: string, backendName: string): void {
   if (tf.getKernel(name, backendName)) return; // a second copy of this package, or a hot reload
   tf.registerKernel({
     kernelName: name,
     backendName,
-    kernelFunc: ({ inputs, backend, attrs }) => {
-      const operands: Operands = {};
-      const given = Object.entries(inputs).filter((entry): entry is [string, tf.TensorInfo] => entry[1] != null);
-      const read = (key: string, info: tf.TensorInfo) => {
-        operands[key] = { shape: info.shape, held: home.find(info.dataId) ?? bridge.read(backend as B, info) };
-      };
-      for (const [key, info] of given) read(key, info);
-      // Reading may move data to this backend, whose memory then grows and leaves earlier views empty.
-      for (const [key, info] of given) {
-        if (operands[key].held instanceof Float32Array && operands[key].held.length !== tf.util.sizeFromShape(info.shape)) read(key, info);
-      }
-      // The caller's own: a second copy of this package has other wasm memory, where the caller's addresses would mean something else.
-      const { run } = attrs as unknown as { run: Run<unknown> };
-      const write = ({ shape, values, owned = false, ticket }: Result): tf.TensorInfo => {
-        if (values instanceof WasmArray || values instanceof Panels) return home.tensor(values, shape, ticket);
-        return values instanceof Float32Array
-          ? bridge.write(backend as B, shape, 'float32', values, owned)
-          : bridge.write(backend as B, shape, 'int32', new Int32Array(values.buffer, values.byteOffset, values.length), owned);
-      };
-      const results = run(operands, attrs);
-      return Array.isArray(results) ? results.map(write) : write(results);
-    },
+    kernelFunc: (call) => (call.attrs as unknown as { kernel: tf.KernelFunc }).kernel(call),
   });
+}
+
+const bridges: Record<string, Bridge<never>> = { cpu, wasm };
+const built = new Map<string, tf.KernelFunc>();
+
+function kernelFor(name: string, backendName: string): tf.KernelFunc {
+  const key = `${name} ${backendName}`;
+  let kernel = built.get(key);
+  if (!kernel) {
+    kernel = bridged(kernels.get(name) as Run<unknown>, (bridges[backendName] ?? anyOther) as Bridge<unknown>);
+    built.set(key, kernel);
+  }
+  return kernel;
+}
+
+function bridged<B>(run: Run<unknown>, bridge: Bridge<B>): tf.KernelFunc {
+  return ({ inputs, backend, attrs }) => {
+    const operands: Operands = {};
+    const given = Object.entries(inputs).filter((entry): entry is [string, tf.TensorInfo] => entry[1] != null);
+    const read = (key: string, info: tf.TensorInfo) => {
+      operands[key] = { shape: info.shape, held: home.find(info.dataId) ?? bridge.read(backend as B, info) };
+    };
+    for (const [key, info] of given) read(key, info);
+    // Reading may move data to this backend, whose memory then grows and leaves earlier views empty.
+    for (const [key, info] of given) {
+      const { held } = operands[key];
+      if (!(held instanceof WasmArray || held instanceof Panels) && held.length !== tf.util.sizeFromShape(info.shape)) read(key, info);
+    }
+    const write = ({ shape, values, owned = false, ticket }: Result): tf.TensorInfo => {
+      if (values instanceof WasmArray || values instanceof Panels) return home.tensor(values, shape, ticket);
+      return values instanceof Float32Array
+        ? bridge.write(backend as B, shape, 'float32', values, owned)
+        : bridge.write(backend as B, shape, 'int32', new Int32Array(values.buffer, values.byteOffset, values.length), owned);
+    };
+    const results = run(operands, attrs);
+    return Array.isArray(results) ? results.map(write) : write(results);
+  };
 }
 
 /** Runs one of our kernels on the current backend. */
@@ -130,7 +147,7 @@ export function runKernel<T extends tf.Tensor | tf.Tensor[]>(name: string, input
   const backend = tf.getBackend();
   keepAtHome(backend);
   if (!tf.getKernel(name, backend)) {
-    register(name, backend, anyOther);
+    register(name, backend);
     if (!warned.has(backend)) {
       warned.add(backend);
       console.warn(
@@ -139,6 +156,16 @@ export function runKernel<T extends tf.Tensor | tf.Tensor[]>(name: string, input
     }
   }
   // Attributes are handed through as they are; tfjs's type for them allows plain data only.
-  const run = kernels.get(name);
-  return tf.engine().runKernel(name, inputs, { ...attrs, run } as unknown as tf.NamedAttrMap) as T;
+  return tf.engine().runKernel(name, inputs, { ...attrs, kernel: kernelFor(name, backend) } as unknown as tf.NamedAttrMap) as T;
+}
+
+/** Makes the gradient of an op whose attributes bring it along as `gradient`, for the same reason as {@link register}. */
+export function defineGradient(name: string, saved: { inputs: string[]; outputs?: boolean[] }): void {
+  if (tf.getGradient(name)) return;
+  tf.registerGradient({
+    kernelName: name,
+    inputsToSave: saved.inputs,
+    ...(saved.outputs ? { outputsToSave: saved.outputs } : {}),
+    gradFunc: (dy, tensors, attrs) => (attrs as unknown as { gradient: tf.GradFunc }).gradient(dy, tensors, attrs),
+  });
 }

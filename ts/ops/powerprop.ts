@@ -1,9 +1,9 @@
 // Powerpropagation's map from what is stored to what is used (arXiv 2110.00296).
 
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import { checkNumber } from '../errors.js';
 import * as kernels from '../wasm/kernels.js';
-import { defineKernel, floats, numbers, runKernel } from './kernel.js';
+import { defineGradient, defineKernel, floats, numbers, runKernel } from './kernel.js';
 
 /**
  * θ = φ·|φ|^(α−1), element by element: the weight that a stored φ of any shape stands for. α ≥ 1; α = 1 returns φ itself.
@@ -12,7 +12,7 @@ import { defineKernel, floats, numbers, runKernel } from './kernel.js';
  */
 export function powerprop<T extends tf.Tensor>(phi: T, alpha: number): T {
   checkNumber('powerprop alpha', alpha, 1, Infinity);
-  return alpha === 1 ? phi : (runKernel<tf.Tensor>('powerprop', { phi }, { alpha }) as T);
+  return alpha === 1 ? phi : (runKernel<tf.Tensor>('powerprop', { phi }, { alpha, gradient }) as T);
 }
 
 defineKernel<{ alpha: number }>('powerprop', ({ phi }, { alpha }) => ({ shape: phi.shape, values: kernels.power(numbers(phi), alpha) }));
@@ -22,15 +22,11 @@ defineKernel<{ alpha: number }>('powerpropGradient', ({ phi, dTheta }, { alpha }
   values: kernels.powerGradient(numbers(phi), numbers(dTheta), alpha),
 }));
 
-if (!tf.getGradient('powerprop')) {
-  tf.registerGradient({
-    kernelName: 'powerprop',
-    inputsToSave: ['phi'],
-    gradFunc: (dTheta, [phi], attrs) => ({
-      phi: () => runKernel<tf.Tensor>('powerpropGradient', { phi, dTheta: dTheta as tf.Tensor }, attrs),
-    }),
-  });
-}
+const gradient: tf.GradFunc = (dTheta, [phi], attrs) => ({
+  phi: () => runKernel<tf.Tensor>('powerpropGradient', { phi, dTheta: dTheta as tf.Tensor }, attrs),
+});
+
+defineGradient('powerprop', { inputs: ['phi'] });
 
 /** The exponents of the variables that hold φ, so that an optimizer can keep its moments on θ. Set by the layers. */
 export const alphas = new WeakMap<tf.Tensor, number>();

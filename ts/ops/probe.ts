@@ -28,7 +28,7 @@ export class Probe {
   record(x: Panels, dy: Panels, y: Panels | undefined): void {
     const through = dy.unpack().slice();
     const output = y?.unpack();
-    if (output) for (let i = 0; i < through.length; i++) if (!(output[i] > 0)) through[i] = 0;
+    if (output) for (let i = 0; i < through.length; i++) if (output[i] <= 0) through[i] = 0;
     this.#passes.push({ batch: x.batch, x: x.unpack().slice(), dy: through });
   }
 

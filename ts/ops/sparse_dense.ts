@@ -1,12 +1,12 @@
 // y = act(x·Wᵀ + b) with a sparse W, and its gradients: the op of the sparse layer.
 
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import { ShapeError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import * as kernels from '../wasm/kernels.js';
 import type { WasmArray } from '../wasm/memory.js';
 import type { Panels } from '../wasm/panels.js';
-import { defineKernel, numbers, panels, type Result, runKernel } from './kernel.js';
+import { defineGradient, defineKernel, numbers, panels, type Result, runKernel } from './kernel.js';
 import type { Probe } from './probe.js';
 
 export type { Decay } from '../wasm/kernels.js';
@@ -36,6 +36,8 @@ interface Attrs {
   activation: FusedActivation;
   decay: kernels.Decay;
   probe: Probe | undefined;
+  biased: boolean;
+  gradient: tf.GradFunc;
 }
 
 const NO_DECAY: kernels.Decay = { forward: 0, rest: 0 };
@@ -57,7 +59,7 @@ export function sparseDense({ x, values, bias, pattern, activation = 'linear', d
   if (x.rank !== 2 || x.shape[1] !== pattern.cols) throw new ShapeError('sparseDense x', ['batch', pattern.cols], x.shape);
   if (values.rank !== 1 || values.size !== pattern.nnz) throw new ShapeError('sparseDense values', [pattern.nnz], values.shape);
   if (bias && (bias.rank !== 1 || bias.size !== pattern.rows)) throw new ShapeError('sparseDense bias', [pattern.rows], bias.shape);
-  const attrs: Attrs = { pattern, activation, decay, probe };
+  const attrs: Attrs = { pattern, activation, decay, probe, biased: bias !== undefined, gradient };
   // Under the tape a key whose value is undefined fails inside tfjs: leave it out.
   const [y, ticket] = runKernel<[tf.Tensor2D, tf.Tensor]>('sparseDense', bias ? { x, values, bias } : { x, values }, attrs);
   // The tape, if there is one, has its own by now.
@@ -84,14 +86,14 @@ interface GradientAttrs extends Attrs {
   done: Waiting;
 }
 
-/** Of the latest pass. What nobody has asked for by the next one, such as the gradient of frozen values, is not wanted. */
+/** Of the latest pass. What nobody has asked for by the next one, such as the gradient of frozen values, is not wanted; it is held until then. */
 let latest: Waiting = {};
 
 /**
  * One fused pass computes all gradients when the first is asked for; the others wait in `done`. tfjs asks for `x` first, and does not ask where
  * x is data: then dX is not computed.
  */
-defineKernel<GradientAttrs>('sparseDenseGradient', (operands, { pattern, decay, probe, wanted, done }) => {
+defineKernel<GradientAttrs>('sparseDenseGradient', (operands, { pattern, decay, probe, biased, wanted, done }) => {
   const waiting = done[wanted];
   delete done[wanted];
   if (waiting) return waiting;
@@ -104,27 +106,23 @@ defineKernel<GradientAttrs>('sparseDenseGradient', (operands, { pattern, decay, 
   dy.free();
   y?.free();
   done.values = { shape: [pattern.nnz], values: dValues };
-  done.bias = { shape: [pattern.rows], values: dBias };
+  if (biased) done.bias = { shape: [pattern.rows], values: dBias };
+  else dBias.free();
   if (dx) return { shape: [x.batch, x.features], values: dx };
   const result = done[wanted] as Result;
   delete done[wanted];
   return result;
 });
 
-if (!tf.getGradient('sparseDense')) {
-  tf.registerGradient({
-    kernelName: 'sparseDense',
-    inputsToSave: ['values'],
-    outputsToSave: [true, true],
-    gradFunc: (dys, saved, attrs) => {
-      const [values, y, x] = saved;
-      const { activation } = attrs as unknown as Attrs;
-      const inputs = { x, values, dy: (dys as tf.Tensor[])[0], ...(activation === 'relu' ? { y } : {}) };
-      const done = {};
-      const gradient = (wanted: Wanted) => () => runKernel<tf.Tensor>('sparseDenseGradient', inputs, { ...attrs, wanted, done });
-      return { x: gradient('x'), values: gradient('values'), bias: gradient('bias') };
-    },
-  });
-}
+const gradient: tf.GradFunc = (dys, saved, attrs) => {
+  const [values, y, x] = saved;
+  const { activation } = attrs as unknown as Attrs;
+  const inputs = { x, values, dy: (dys as tf.Tensor[])[0], ...(activation === 'relu' ? { y } : {}) };
+  const done = {};
+  const of = (wanted: Wanted) => () => runKernel<tf.Tensor>('sparseDenseGradient', inputs, { ...attrs, wanted, done });
+  return { x: of('x'), values: of('values'), bias: of('bias') };
+};
+
+defineGradient('sparseDense', { inputs: ['values'], outputs: [true, true] });
 
 export { releasePattern } from '../wasm/kernels.js';

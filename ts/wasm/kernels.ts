@@ -1,6 +1,5 @@
-// The kernels as calls on typed arrays: copy in, run, hand out views. The only file that calls them.
-//
-// A view is good until the next call from this file. Sizes are the caller's promise (`ts/ops` checks them).
+// The kernels as calls. What trains takes and returns arrays in wasm memory, which the caller frees; the rest copies in, runs and hands out a view,
+// good until the next call from this file. Sizes are the caller's promise (`ts/ops` checks them).
 
 import * as rust from '#wasm';
 import { CsrPattern } from '../pattern/csr.js';

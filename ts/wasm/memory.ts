@@ -16,7 +16,7 @@ export function loaded(): { memory: WebAssembly.Memory; variant: Variant } {
   return module;
 }
 
-/** What this package holds outside tfjs, which `tf.memory()` does not see. */
+/** What this package holds in its own wasm memory. `tf.memory()` counts the tensors among it as well. */
 export function memory(): { liveBytes: number; heapBytes: number; variant: Variant } {
   const { memory, variant } = loaded();
   return { liveBytes: liveBytes(), heapBytes: memory.buffer.byteLength, variant };
@@ -115,5 +115,6 @@ export function placed(numbers: Numbers, at: number): number {
 
 /** The room in working memory that {@link placed} needs. */
 export function room(numbers: Numbers | undefined): number {
-  return numbers instanceof Float32Array ? numbers.length : 0;
+  // Not every array of numbers is a Float32Array: on cpu, tfjs casts whole numbers to float32 by name alone.
+  return numbers === undefined || numbers instanceof WasmArray ? 0 : numbers.length;
 }

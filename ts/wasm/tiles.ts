@@ -12,27 +12,28 @@ const MIN_BATCH = 32;
 /** Calls of each tile that are not counted, and that are. */
 const WARMUP = 8;
 const COUNTED = 8;
+const IN_A_ROW = 4;
 
 interface Trial {
   readonly rows: number;
   readonly cols: number;
   readonly density: number;
   calls: number;
-  /** Milliseconds over the counted calls. A sum, because browsers round each time to 5 or 100 µs. */
-  readonly ms: number[];
+  /** Picoseconds per weight and sample, added up over the counted calls: a sum, because browsers round each time to 5 or 100 µs. */
+  readonly spent: number[];
 }
 
 const trials = new Map<string, Trial>();
 let forced: number | undefined;
 
-/** What has been tried, for a look: shape, density when first met, the tile in use, and milliseconds over the counted calls of each. */
-export function tiles(): { rows: number; cols: number; density: number; tile: Tile | undefined; ms: Record<Tile, number> }[] {
-  return [...trials.values()].map(({ rows, cols, density, calls, ms }) => ({
+/** What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each so far. */
+export function tiles(): { rows: number; cols: number; density: number; tile: Tile | undefined; ps: Record<Tile, number> }[] {
+  return [...trials.values()].map(({ rows, cols, density, calls, spent }) => ({
     rows,
     cols,
     density,
-    tile: calls < total() ? undefined : TILES[fastest(ms)],
-    ms: Object.fromEntries(TILES.map((tile, i) => [tile, ms[i]])) as Record<Tile, number>,
+    tile: calls < total() ? undefined : TILES[fastest(spent)],
+    ps: Object.fromEntries(TILES.map((tile, i) => [tile, spent[i] / COUNTED])) as Record<Tile, number>,
   }));
 }
 
@@ -44,7 +45,7 @@ export function setTile(tile: Tile | undefined): void {
 }
 
 const total = () => TILES.length * (WARMUP + COUNTED);
-const fastest = (ms: readonly number[]) => ms.indexOf(Math.min(...ms));
+const fastest = (spent: readonly number[]) => spent.indexOf(Math.min(...spent));
 
 /** Runs the product with a tile. */
 export function withTile(shape: { rows: number; cols: number; nnz: number }, batch: number, run: (tile: number) => void): void {
@@ -57,16 +58,17 @@ export function withTile(shape: { rows: number; cols: number; nnz: number }, bat
   const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))}`;
   let trial = trials.get(key);
   if (!trial) {
-    trial = { rows, cols, density: nnz / (rows * cols), calls: 0, ms: TILES.map(() => 0) };
+    trial = { rows, cols, density: nnz / (rows * cols), calls: 0, spent: TILES.map(() => 0) };
     trials.set(key, trial);
   }
   if (trial.calls >= total()) {
-    run(fastest(trial.ms));
+    run(fastest(trial.spent));
     return;
   }
-  const tile = trial.calls % TILES.length;
+  // Several calls in a row, since layers of one shape, or batches of two sizes, take turns as well.
+  const tile = Math.floor(trial.calls / IN_A_ROW) % TILES.length;
   const begin = performance.now();
   run(tile);
-  if (trial.calls >= TILES.length * WARMUP) trial.ms[tile] += performance.now() - begin;
+  if (trial.calls >= TILES.length * WARMUP) trial.spent[tile] += ((performance.now() - begin) * 1e9) / (nnz * batch);
   trial.calls++;
 }

@@ -13,6 +13,9 @@
 //! end. A row is one cache line. Sixteen is what registers allow: the backward pass keeps 4 vectors of X and 4 of dX at hand while 4 of dY
 //! stream by, 15 being usable.
 //!
+//! **Chunks.** [`pack`], [`forward`] and [`backward`] are sets of independent chunks, cut so that each has about as many entries (or whole cache lines) and
+//! writes results of its own. Today one thread runs them in turn; the bits do not depend on who does.
+//!
 //! **Order.** Every output adds its terms in the order of the pattern, and sums over the batch run over the panels in order,
 //! whatever tile does it. Results depend on the binary (see `lanes`), not on the shape of the batch around a sample.
 //!
