@@ -5,7 +5,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import { CsrPattern, Random } from '../dist/index.js';
 import * as kernels from '../dist/wasm/kernels.js';
 import { WasmArray } from '../dist/wasm/memory.js';
-import { check, interleaved, markdown, peakGflops, record } from './support.mjs';
+import { check, interleaved, markdown, peakGflops, record, shareOfPeak } from './support.mjs';
 
 export async function run({ short }) {
   const how = short ? { warmup: 3, rounds: 5 } : { warmup: 20, rounds: 40 };

@@ -17,7 +17,8 @@ const MIN_RUN: usize = 8;
 /// Having one proves that every index is in bounds and unique in its row, so no kernel asks again. It proves nothing about a `values`
 /// slice: compare lengths.
 ///
-/// Memory: 8 bytes per entry (12 beyond 65 536 features or units), and 8 per row and column.
+/// Memory: 8 bytes per entry (12 beyond 65 536 features or units), and 8 per row and column; beyond 4096 of these up to 1 more per entry, made when
+/// a product first asks for it.
 ///
 /// ```text
 ///   W = ┌ a . b ┐   row_offsets  0 2 3      col_indices  0 2 | 1      values  a b | c

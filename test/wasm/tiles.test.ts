@@ -24,16 +24,16 @@ test.each([1, 4, 7, 8, 16, 31, 33, 48, 70])('every tile gives the same bits, bat
   releasePattern(pattern);
 });
 
-test('after a few calls of a shape the fastest stays', () => {
+test('after some calls of a shape the fastest stays', () => {
   const pattern = randomPattern(71, COLS, 900, 1);
   const [x, values] = [numbers(64 * COLS), numbers(pattern.nnz)];
   const mine = () => tiles().find(({ rows }) => rows === 71);
   expect(mine()).toBeUndefined();
-  for (let i = 0; i < 31; i++) forward(pattern, 64, x, values, undefined, false);
-  expect(mine()?.tile).toBeUndefined();
-  for (let i = 0; i < 2; i++) forward(pattern, 64, x, values, undefined, false);
+  for (let i = 0; i < 64; i++) forward(pattern, 64, x, values, undefined, false);
+  expect(mine()).toMatchObject({ rows: 71, cols: COLS, density: 900 / (71 * COLS), tile: undefined });
+  for (const begin = performance.now(); performance.now() - begin < 300; ) forward(pattern, 64, x, values, undefined, false);
+  for (let i = 0; i < 40; i++) forward(pattern, 64, x, values, undefined, false);
   const found = mine();
-  expect(found).toMatchObject({ rows: 71, cols: COLS, density: 900 / (71 * COLS) });
   const ps = found?.ps as Record<Tile, number>;
   expect(Math.min(ps['16x1'], ps['32x1'])).toBeGreaterThan(0);
   expect(found?.tile).toBe(ps['16x1'] <= ps['32x1'] ? '16x1' : '32x1');
@@ -50,12 +50,13 @@ test('batches of two sizes that take turns are measured alike', () => {
     now += batch;
     return now;
   });
-  for (let i = 0; i < 33; i++) {
+  for (let i = 0; i < 64 + 24 + 8; i++) {
     batch = [32, 512][i % 2];
     forward(pattern, batch, packed[i % 2], values, undefined, false);
   }
   vi.restoreAllMocks();
   const ps = tiles().find(({ rows }) => rows === 72)?.ps as Record<Tile, number>;
+  expect(ps['16x1']).toBeGreaterThan(0);
   expect(ps['16x1']).toBeCloseTo(ps['32x1']);
   releasePattern(pattern);
 });

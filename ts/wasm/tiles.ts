@@ -1,5 +1,5 @@
 // Which tile the forward product takes. They all give the same bits, so the first calls of a shape try them in turn, at no cost but their own, and the
-// fastest stays. Timing counts from a few calls on, when the engine has compiled all of them for good.
+// fastest stays. They count from when the engine should have compiled all of them for good: it does so in the background, after a while.
 
 import { OptionError } from '../errors.js';
 
@@ -9,16 +9,20 @@ export type Tile = (typeof TILES)[number];
 
 /** One panel of 16 samples alone leaves no choice. */
 const MIN_BATCH = 32;
-/** Calls of each tile that are not counted, and that are. */
-const WARMUP = 8;
-const COUNTED = 8;
+/** Before counting begins: calls of all tiles, and milliseconds. */
+const WARMUP = 64;
+const WARMUP_MS = 250;
+/** Calls of each tile that count, and how many of them come in a row: layers of one shape, or batches of two sizes, take turns as well. */
+const COUNTED = 12;
 const IN_A_ROW = 4;
 
 interface Trial {
   readonly rows: number;
   readonly cols: number;
   readonly density: number;
+  readonly begun: number;
   calls: number;
+  counted: number;
   /** Picoseconds per weight and sample, added up over the counted calls: a sum, because browsers round each time to 5 or 100 µs. */
   readonly spent: number[];
 }
@@ -28,11 +32,11 @@ let forced: number | undefined;
 
 /** What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each so far. */
 export function tiles(): { rows: number; cols: number; density: number; tile: Tile | undefined; ps: Record<Tile, number> }[] {
-  return [...trials.values()].map(({ rows, cols, density, calls, spent }) => ({
+  return [...trials.values()].map(({ rows, cols, density, counted, spent }) => ({
     rows,
     cols,
     density,
-    tile: calls < total() ? undefined : TILES[fastest(spent)],
+    tile: counted < TOTAL ? undefined : TILES[fastest(spent)],
     ps: Object.fromEntries(TILES.map((tile, i) => [tile, spent[i] / COUNTED])) as Record<Tile, number>,
   }));
 }
@@ -44,7 +48,7 @@ export function setTile(tile: Tile | undefined): void {
   forced = i;
 }
 
-const total = () => TILES.length * (WARMUP + COUNTED);
+const TOTAL = TILES.length * COUNTED;
 const fastest = (spent: readonly number[]) => spent.indexOf(Math.min(...spent));
 
 /** Runs the product with a tile. */
@@ -58,17 +62,22 @@ export function withTile(shape: { rows: number; cols: number; nnz: number }, bat
   const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))}`;
   let trial = trials.get(key);
   if (!trial) {
-    trial = { rows, cols, density: nnz / (rows * cols), calls: 0, spent: TILES.map(() => 0) };
+    trial = { rows, cols, density: nnz / (rows * cols), begun: performance.now(), calls: 0, counted: 0, spent: TILES.map(() => 0) };
     trials.set(key, trial);
   }
-  if (trial.calls >= total()) {
+  if (trial.counted >= TOTAL) {
     run(fastest(trial.spent));
     return;
   }
-  // Several calls in a row, since layers of one shape, or batches of two sizes, take turns as well.
   const tile = Math.floor(trial.calls / IN_A_ROW) % TILES.length;
   const begin = performance.now();
+  // From the beginning of a round, so that all tiles are counted as often.
+  const warm = trial.calls >= WARMUP && begin - trial.begun >= WARMUP_MS;
+  const counts = trial.counted > 0 || (warm && trial.calls % (IN_A_ROW * TILES.length) === 0);
   run(tile);
-  if (trial.calls >= TILES.length * WARMUP) trial.spent[tile] += ((performance.now() - begin) * 1e9) / (nnz * batch);
+  if (counts) {
+    trial.spent[tile] += ((performance.now() - begin) * 1e9) / (nnz * batch);
+    trial.counted++;
+  }
   trial.calls++;
 }
