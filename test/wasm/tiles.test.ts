@@ -61,6 +61,19 @@ test('batches of two sizes that take turns are measured alike', () => {
   releasePattern(pattern);
 });
 
+test('a layer without weights needs no choice, even by a coarse clock', () => {
+  const pattern = randomPattern(73, COLS, 0, 1);
+  const x = numbers(64 * COLS);
+  // A browser's clock stands still during such a call: 0 ms for 0 weights.
+  let now = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  for (; now < 2000; now += 10) forward(pattern, 64, x, new Float32Array(0), undefined, false);
+  vi.restoreAllMocks();
+  expect(Math.max(...forward(pattern, 64, x, new Float32Array(0), undefined, false))).toBe(0);
+  expect(tiles().some(({ rows }) => rows === 73)).toBe(false);
+  releasePattern(pattern);
+});
+
 test('a tile that does not exist is refused', () => {
   expect(() => setTile('8x8' as Tile)).toThrow('setTile tile: expected 16x1 or 32x1, received "8x8"');
 });

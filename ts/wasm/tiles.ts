@@ -30,7 +30,7 @@ interface Trial {
 const trials = new Map<string, Trial>();
 let forced: number | undefined;
 
-/** What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each so far. */
+/** What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each, once it is chosen. */
 export function tiles(): { rows: number; cols: number; density: number; tile: Tile | undefined; ps: Record<Tile, number> }[] {
   return [...trials.values()].map(({ rows, cols, density, counted, spent }) => ({
     rows,
@@ -53,11 +53,12 @@ const fastest = (spent: readonly number[]) => spent.indexOf(Math.min(...spent));
 
 /** Runs the product with a tile. */
 export function withTile(shape: { rows: number; cols: number; nnz: number }, batch: number, run: (tile: number) => void): void {
-  if (forced !== undefined || batch < MIN_BATCH) {
+  const { rows, cols, nnz } = shape;
+  // Without weights there is no work to divide the time by.
+  if (forced !== undefined || batch < MIN_BATCH || nnz === 0) {
     run(forced ?? 0);
     return;
   }
-  const { rows, cols, nnz } = shape;
   // Densities within a factor of two are alike.
   const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))}`;
   let trial = trials.get(key);
