@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { OptionError } from '../errors.js';
 import * as kernels from '../wasm/kernels.js';
 import { loaded } from '../wasm/memory.js';
-import { type Bridge, cpu, wasm } from './kernel.js';
+import { type Bridge, cpu, readAll, wasm } from './kernel.js';
 
 type Call = Parameters<tf.KernelFunc>[0];
 
@@ -25,10 +25,10 @@ const replaced: Replaced[] = [];
  * but the first of a transposed or batched `tf.fused.matMul`. Other dtypes than float32 stay with tfjs.
  *
  * `tf.gather` along the first axis, by which `model.fit` takes each batch from the data, then copies whole rows: on the wasm backend 64 rows of 784 in
- * 0.02 ms instead of 1.3, more than a sparse step.
+ * 0.15 ms instead of 1.4, more than a sparse step.
  *
- * tfjs's wasm backend runs both products of back-propagation in a scalar loop, its cpu backend all of them. With this, dense models train ten
- * to thirty times as fast; see `bench/record/step.node24.md`.
+ * tfjs's wasm backend runs both products of back-propagation in a scalar loop, its cpu backend all of them. With this, dense models train 14
+ * to 24 times as fast on wasm; see `bench/record/step.node24.md`.
  *
  * Calling it again changes nothing, except that it takes in a backend imported since. Throws where neither backend is there, and in a browser
  * before `ready()`. Operands and result of the largest product so far keep their room in this package's memory (`memory()`).
@@ -92,9 +92,8 @@ function gatherRows<B extends tf.KernelBackend>({ inputs, backend, attrs }: Call
   if (axis !== 0 || batchDims !== 0 || x.dtype !== 'float32' || indices.dtype !== 'int32') return;
   const [count, ...row] = x.shape;
   const size = tf.util.sizeFromShape(row);
-  // Twice: what was elsewhere moves here, the backend's memory may grow by it, and that would leave an earlier view empty.
-  for (const info of [x, indices]) bridge.read(backend as B, info);
-  const [from, wanted] = [bridge.read(backend as B, x), bridge.read(backend as B, indices) as unknown as Int32Array];
+  const [from, numbers] = readAll(bridge, backend as B, [x, indices]);
+  const wanted = numbers as unknown as Int32Array;
   if (size === 0 || !wanted.every((index) => index >= 0 && index < count)) return;
   const rows = new Float32Array(wanted.length * size);
   for (let i = 0; i < wanted.length; i++) rows.set(from.subarray(wanted[i] * size, (wanted[i] + 1) * size), i * size);
@@ -192,8 +191,7 @@ function run<B extends tf.KernelBackend>(
   bridge: Bridge<B>,
 ): tf.TensorInfo {
   const { a, b } = inputs as Factors;
-  // What was elsewhere moves here now: the backend's memory may grow by it, which would leave earlier views empty.
-  for (const info of [a, b, bias]) if (info) bridge.read(backend, info);
-  const values = kernels.dense(product, batch, bridge.read(backend, a), bridge.read(backend, b), bias && bridge.read(backend, bias), relu);
+  const [left, right, added] = readAll(bridge, backend, bias ? [a, b, bias] : [a, b]);
+  const values = kernels.dense(product, batch, left, right, added, relu);
   return bridge.write(backend, shape, 'float32', values, false);
 }

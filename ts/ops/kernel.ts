@@ -54,6 +54,15 @@ interface WasmBackend extends tf.KernelBackend {
   makeOutput(shape: number[], dtype: tf.DataType): tf.TensorInfo;
 }
 
+/**
+ * Views of data that `backend` holds. Reading may move data there from another one, by which its memory may grow and leave earlier views empty: these are
+ * read again.
+ */
+export function readAll<B>(bridge: Bridge<B>, backend: B, infos: tf.TensorInfo[]): Float32Array[] {
+  const views = infos.map((info) => bridge.read(backend, info));
+  return infos.map((info, i) => (views[i].length === tf.util.sizeFromShape(info.shape) ? views[i] : bridge.read(backend, info)));
+}
+
 /** Where a backend keeps its data. */
 export interface Bridge<B> {
   read(backend: B, info: tf.TensorInfo): Float32Array;
@@ -122,14 +131,10 @@ function bridged<B>(run: Run<unknown>, bridge: Bridge<B>): tf.KernelFunc {
   return ({ inputs, backend, attrs }) => {
     const operands: Operands = {};
     const given = Object.entries(inputs).filter((entry): entry is [string, tf.TensorInfo] => entry[1] != null);
-    const read = (key: string, info: tf.TensorInfo) => {
-      operands[key] = { shape: info.shape, held: home.find(info.dataId) ?? bridge.read(backend as B, info) };
-    };
-    for (const [key, info] of given) read(key, info);
-    // Reading may move data to this backend, whose memory then grows and leaves earlier views empty.
+    const abroad = given.map(([, info]) => info).filter(({ dataId }) => !home.find(dataId));
+    const views = readAll(bridge, backend as B, abroad);
     for (const [key, info] of given) {
-      const { held } = operands[key];
-      if (!(held instanceof WasmArray || held instanceof Panels) && held.length !== tf.util.sizeFromShape(info.shape)) read(key, info);
+      operands[key] = { shape: info.shape, held: home.find(info.dataId) ?? views[abroad.indexOf(info)] };
     }
     const write = ({ shape, values, owned = false, ticket }: Result): tf.TensorInfo => {
       if (values instanceof WasmArray || values instanceof Panels) return home.tensor(values, shape, ticket);
