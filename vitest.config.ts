@@ -10,6 +10,7 @@ export default defineConfig({
       '#load': path('ts/wasm/load.node.ts'),
       '#files': path('ts/files/files.node.ts'),
       '#wasm': path('wasm/kernels.js'),
+      '#binaries': path('dist/wasm/binaries.js'),
     },
   },
   test: {

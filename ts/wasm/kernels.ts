@@ -368,5 +368,6 @@ export function adam(
 
 /** Runs multiply-adds on registers alone; returns how many floating-point operations that was. For benches. */
 export function peak(iterations: number): number {
+  loaded();
   return rust.peak(iterations, 0.5, 0.5);
 }

@@ -1,18 +1,30 @@
-// The entrance on Node: the module is read and ready before the first import returns, so nobody needs to await anything.
+// The entrance on Node: the binary is read at first use, without awaiting anything.
 
 import { readFileSync } from 'node:fs';
-import { initSync } from '#wasm';
-import { attach } from './memory.js';
-import { bestVariant, type Variant } from './variant.js';
+import { fileURLToPath } from 'node:url';
+import { compiled, fetched, initFrom, missing, start, variantAsked } from './init.js';
+import { atFirstUse } from './memory.js';
+import type { Variant } from './variant.js';
 
-const asked = process.env.TFJS_SPARSE_VARIANT;
-if (asked && asked !== 'simd128' && asked !== 'relaxed-simd') {
-  throw new RangeError(`TFJS_SPARSE_VARIANT: expected simd128 or relaxed-simd, received ${asked}`);
+const variant = () => variantAsked(process.env.TFJS_SPARSE_VARIANT);
+const ownFile = (variant: Variant) => fileURLToPath(new URL(`../../wasm/${variant}.wasm`, import.meta.url));
+
+function read(path: string): Uint8Array<ArrayBuffer> {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw missing(path, cause);
+  }
 }
 
-/** The binary in use. The environment variable `TFJS_SPARSE_VARIANT` overrides the choice. */
-const variant = (asked as Variant | undefined) || bestVariant();
-attach(initSync({ module: readFileSync(new URL(`../../wasm/${variant}.wasm`, import.meta.url)) }).memory, variant);
+atFirstUse(() => start(new WebAssembly.Module(read(ownFile(variant()))), variant()));
 
-/** Resolves when the package can be used; on Node it can be from the start. */
-export const ready = async (): Promise<void> => {};
+export const { init, ready } = initFrom({
+  variant,
+  own: async (variant) => compiled(read(ownFile(variant)), ownFile(variant)),
+  from: async (url) => {
+    if (/^https?:/.test(url)) return fetched(url);
+    const path = url.startsWith('file:') ? fileURLToPath(url) : url;
+    return compiled(read(path), path);
+  },
+});

@@ -6,12 +6,24 @@ import type { Variant } from './variant.js';
 
 let module: { memory: WebAssembly.Memory; variant: Variant } | undefined;
 
+/** How an entrance that need not wait comes by the module. */
+let load = (): void => {};
+
 export function attach(memory: WebAssembly.Memory, variant: Variant): void {
   module = { memory, variant };
 }
 
-/** The module, or a NotReadyError that says what to do. */
+export function atFirstUse(how: () => void): void {
+  load = how;
+}
+
+export function isLoaded(): boolean {
+  return module !== undefined;
+}
+
+/** The module, or a NotReadyError that says what to do. Whatever calls into wasm has called this first. */
 export function loaded(): { memory: WebAssembly.Memory; variant: Variant } {
+  if (!module) load();
   if (!module) throw new NotReadyError();
   return module;
 }
@@ -89,6 +101,7 @@ let workspace = { at: 0, bytes: 0 };
  * gets the same memory: results must be copied out before. The block grows to the largest call and stays.
  */
 export function carve(...lengths: number[]): number[] {
+  loaded();
   let end = 0;
   const starts = lengths.map((length) => {
     const start = end;

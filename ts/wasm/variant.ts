@@ -1,6 +1,7 @@
 // Which of the two binaries this engine can run.
 
-export type Variant = 'simd128' | 'relaxed-simd';
+export const VARIANTS = ['simd128', 'relaxed-simd'] as const;
+export type Variant = (typeof VARIANTS)[number];
 
 /**
  * A module with one instruction of relaxed-simd, which an engine without it refuses as a whole:

@@ -1,0 +1,27 @@
+// The entrance of `tfjs-sparse/inline`: both binaries are in the JavaScript, as base64, and the right one starts at first use.
+
+import { binaries } from '#binaries';
+import { compiled, fetched, initFrom, refused, start } from './init.js';
+import { atFirstUse } from './memory.js';
+import { bestVariant, type Variant } from './variant.js';
+
+const WHAT = 'tfjs-sparse/inline';
+
+function bytesOf(variant: Variant): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(binaries[variant]), (character) => character.charCodeAt(0));
+}
+
+atFirstUse(() => {
+  const variant = bestVariant();
+  try {
+    start(new WebAssembly.Module(bytesOf(variant)), variant);
+  } catch (cause) {
+    refused(WHAT, 'its own bytes', cause);
+  }
+});
+
+export const { init, ready } = initFrom({
+  variant: bestVariant,
+  own: async (variant) => compiled(bytesOf(variant), WHAT),
+  from: fetched,
+});
