@@ -9,8 +9,7 @@ export default defineConfig({
     alias: {
       '#load': path('ts/wasm/load.node.ts'),
       '#files': path('ts/files/files.node.ts'),
-      '#wasm': path('wasm/kernels.js'),
-      '#binaries': path('dist/wasm/binaries.js'),
+      './binaries.js': path('dist/wasm/binaries.js'),
     },
   },
   test: {

@@ -1,6 +1,6 @@
 // What the entrances share: the binary comes from somewhere, once, and everything else waits for it.
 
-import { initSync } from '#wasm';
+import { initSync } from '../../wasm/kernels.js';
 import { FileError, OptionError } from '../errors.js';
 import { attach, isLoaded } from './memory.js';
 import { bestVariant, VARIANTS, type Variant } from './variant.js';

@@ -1,7 +1,7 @@
 // The kernels as calls. What trains takes and returns arrays in wasm memory, which the caller frees; the rest copies in, runs and hands out a view,
 // good until the next call from this file. Sizes are the caller's promise (`ts/ops` checks them).
 
-import * as rust from '#wasm';
+import * as rust from '../../wasm/kernels.js';
 import { CsrPattern } from '../pattern/csr.js';
 import { carve, doubles, floats, loaded, type Numbers, placed, room, WasmArray, words } from './memory.js';
 import { Panels } from './panels.js';

@@ -1,6 +1,6 @@
 // The entrance of `tfjs-sparse/inline`: both binaries are in the JavaScript, as base64, and the right one starts at first use.
 
-import { binaries } from '#binaries';
+import { binaries } from './binaries.js';
 import { compiled, fetched, initFrom, refused, start } from './init.js';
 import { atFirstUse } from './memory.js';
 import { bestVariant, type Variant } from './variant.js';

@@ -1,6 +1,6 @@
 // The memory of our wasm module: where arrays live that outlast a call, and working memory for those that do not.
 
-import { allocate, liveBytes, release } from '#wasm';
+import { allocate, liveBytes, release } from '../../wasm/kernels.js';
 import { NotReadyError } from '../errors.js';
 import type { Variant } from './variant.js';
 

@@ -1,6 +1,6 @@
 // Activations as the products take them: panels of 16 samples, batch innermost. See crate/src/kernels/mod.rs.
 
-import * as rust from '#wasm';
+import * as rust from '../../wasm/kernels.js';
 import { carve, floats, WasmArray } from './memory.js';
 
 const SAMPLES = 16;
