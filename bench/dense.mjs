@@ -1,9 +1,9 @@
 // The dense product as a share of the multiply-add peak of the same process: the kernel with its packing, and whole calls on typed arrays.
 
-import * as rust from '../wasm/kernels.js';
 import { Random } from '../dist/index.js';
 import * as kernels from '../dist/wasm/kernels.js';
 import { carve, floats } from '../dist/wasm/memory.js';
+import * as rust from '../wasm/kernels.js';
 import { check, interleaved, markdown, peakGflops, record } from './support.mjs';
 
 /** What a training step asks for: forward, dX and dW; and a big square. */

@@ -2,7 +2,7 @@
 
 import '#files';
 
-export { FileError, NotReadyError, OptionError, PatternError, ShapeError } from './errors.js';
+export { FileError, NotReadyError, OptionError, PatternError, ShapeError, WorkerError } from './errors.js';
 export * as layers from './layers/index.js';
 export { type Dpf, type DpfArgs, dpf } from './methods/dpf.js';
 export { type Gap, type GapArgs, gap } from './methods/gap.js';

@@ -43,6 +43,11 @@ export class NotReadyError extends Error {
   }
 }
 
+/** A worker could not start, or is gone. */
+export class WorkerError extends Error {
+  override readonly name = 'WorkerError';
+}
+
 /** Refuses a number outside [min, max] (or (min, max] with `above`), by name. Returns it. */
 export function checkNumber(what: string, value: unknown, min: number, max: number, above = false): number {
   if (typeof value !== 'number' || !(above ? value > min : value >= min) || !(value <= max) || value === Infinity) {

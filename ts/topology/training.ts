@@ -5,6 +5,7 @@ import { Callback, type LayersModel } from '@tensorflow/tfjs-layers';
 import { OptionError } from '../errors.js';
 import { type Carry, carrierOf } from './carry.js';
 import { type Edit, editAll, type Moved } from './edit.js';
+import { nextTask } from './next_task.js';
 import { Schedule, type ScheduleArgs } from './schedule.js';
 import { type SparseLayer, sparseLayers } from './sparse_layer.js';
 
@@ -255,7 +256,7 @@ export abstract class Training extends Callback {
     await this.step();
     // With a callback of this kind in the list, tfjs itself no longer yields to the page.
     if (tf.util.now() - this.#yielded > YIELD_MS) {
-      await tf.nextFrame();
+      await nextTask();
       this.#yielded = tf.util.now();
     }
   }
