@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { FileError } from '../errors.js';
+import { parseIdx } from './idx_bytes.js';
 
 export interface Split {
   /** `[count·features]`, 0 to 255. */
@@ -19,8 +20,6 @@ export interface Dataset {
   features: number;
   classes: number;
 }
-
-const UNSIGNED_BYTE = 0x08;
 
 /** Reads `train-images`, `train-labels`, `t10k-images` and `t10k-labels` from a folder. */
 export async function readDataset(folder: string): Promise<Dataset> {
@@ -64,22 +63,5 @@ async function readIdx(folder: string, name: string, rank: number): Promise<{ di
       throw new FileError(`${file}: expected gzip data, received a broken file (${cause.message})`, { cause });
     });
   }
-  const header = 4 + 4 * rank;
-  const magic = (UNSIGNED_BYTE << 8) | rank;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 4 || view.getUint32(0) !== magic) {
-    const received = bytes.length < 4 ? `${bytes.length} bytes` : hex(view.getUint32(0));
-    throw new FileError(`${file}: expected an IDX file with magic number ${hex(magic)}, received ${received}`);
-  }
-  if (bytes.length < header) throw new FileError(`${file}: expected a header of ${header} bytes, received ${bytes.length}`);
-  const dims = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
-  const expected = header + dims.reduce((a, b) => a * b, 1);
-  if (bytes.length !== expected) {
-    throw new FileError(`${file}: expected ${expected} bytes for ${dims.join('×')}, received ${bytes.length}`);
-  }
-  return { dims, data: bytes.subarray(header) };
-}
-
-function hex(value: number): string {
-  return `0x${value.toString(16).padStart(8, '0')}`;
+  return parseIdx(file, bytes, rank);
 }

@@ -1,0 +1,108 @@
+// The two networks: each in a worker of its own, both with the same time.
+
+import { connect, type Progress, type Trainer } from 'tfjs-sparse/worker';
+import type { Snapshot } from './network.worker.js';
+import type { Settings } from './settings.js';
+
+/** Steps of the fit by which a run's length in steps is guessed: schedules of methods need it. */
+const TRIAL_STEPS = 40;
+/** Milliseconds between two looks at a network. */
+const LOOK = 500;
+
+export interface Look extends Snapshot {
+  /** Of training: without looks and pauses. */
+  seconds: number;
+  steps: number;
+  loss: number;
+}
+
+/** One network and its worker. */
+export class Contestant {
+  looks: Look[] = [];
+  #trainer: Promise<Trainer> | undefined;
+  #progress: Progress | undefined;
+  /** A running mean: the loss of single batches jumps. */
+  #loss = Number.NaN;
+
+  constructor(
+    readonly dense: boolean,
+    readonly base: string,
+  ) {}
+
+  /** The worker; a new one where the last has died. */
+  get trainer(): Promise<Trainer> {
+    this.#trainer ??= connect(new Worker(new URL('./network.worker.ts', import.meta.url), { type: 'module' }));
+    this.#trainer.catch(() => this.forget());
+    return this.#trainer;
+  }
+
+  forget(): void {
+    this.#trainer = undefined;
+  }
+
+  get seconds(): number {
+    return (this.#progress?.milliseconds ?? 0) / 1000;
+  }
+
+  async load(images: number): Promise<void> {
+    await (await this.trainer).call('load', this.base, images);
+  }
+
+  /** Trains for `settings.seconds`. `changed` is told after each look. */
+  async run(settings: Settings, changed: () => void): Promise<void> {
+    const trainer = await this.trainer;
+    const { batch: batchSize, images, seconds } = settings;
+    const { base } = this;
+    this.looks = [];
+    this.#progress = undefined;
+    this.#loss = Number.NaN;
+    await trainer.build({ settings, dense: this.dense, steps: 1e9 });
+    let trial = 0;
+    await trainer.fit({
+      data: { base, images, count: TRIAL_STEPS * Math.min(batchSize, Math.floor(images / TRIAL_STEPS)) },
+      batchSize,
+      onProgress: ({ milliseconds, step }) => {
+        trial = milliseconds / step;
+      },
+    });
+    await trainer.build({ settings, dense: this.dense, steps: Math.ceil((1000 * seconds) / trial) });
+    let over = false;
+    const fit = trainer
+      .fit({
+        data: { base, images },
+        batchSize,
+        epochs: 1e6,
+        onProgress: async (progress) => {
+          this.#progress = progress;
+          this.#loss = Number.isNaN(this.#loss) ? progress.logs.loss : 0.8 * this.#loss + 0.2 * progress.logs.loss;
+          if (!Number.isFinite(progress.logs.loss)) throw new Error('the loss is no number any more; another optimizer may do better');
+          if (this.seconds >= seconds && !over) {
+            over = true;
+            await trainer.cancel();
+          }
+        },
+      })
+      .finally(() => {
+        over = true;
+      });
+    const watch = async () => {
+      for (let last = 0; !over; ) {
+        await new Promise((resolve) => setTimeout(resolve, LOOK));
+        if (over || !this.#progress || this.#progress.step === last) continue;
+        last = this.#progress.step;
+        await this.look(false);
+        changed();
+      }
+    };
+    await Promise.all([fit, watch()]);
+    await this.look(true);
+    changed();
+  }
+
+  async look(all: boolean): Promise<void> {
+    const trainer = await this.trainer;
+    const snapshot = (await trainer.call('snapshot', all)) as Snapshot;
+    const { step: steps = 0 } = this.#progress ?? {};
+    this.looks.push({ ...snapshot, seconds: this.seconds, steps, loss: this.#loss });
+  }
+}

@@ -1,0 +1,146 @@
+// The worker of one network, sparse or its dense twin.
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import '@tensorflow/tfjs-backend-cpu';
+import { fastDense } from 'tfjs-sparse';
+import { serve } from 'tfjs-sparse/worker';
+import { footprint } from '../ts/cli/footprint.js';
+import { buildNetwork, makeMethod } from '../ts/cli/network.js';
+import { SparseDense } from '../ts/layers/index.js';
+import { thetaOf } from '../ts/ops/powerprop.js';
+import { histogram } from './histogram.js';
+import { FEATURES, type Images, loadMnist } from './mnist.js';
+import type { Settings } from './settings.js';
+
+const CLASSES = 10;
+/** Test images that a look at the accuracy takes; all of them at the end. */
+const SOME = 2000;
+
+/** What the page shows of a network. */
+export interface Snapshot {
+  /** Share of test images classified right. */
+  accuracy: number;
+  layers: { name: string; density: number; nnz: number; bytes: number }[];
+  /** Connections of each pixel; not for the twin, where each has all. */
+  inputs: Uint32Array | undefined;
+  /** Of the first layer's weights, as {@link histogram}. */
+  histogram: number[];
+}
+
+interface Sets {
+  train: { x: tf.Tensor; y: tf.Tensor };
+  test: Images & { x: tf.Tensor };
+}
+
+let sets: { key: string; made: Promise<Sets> } | undefined;
+
+async function load(base: string, images: number): Promise<Sets> {
+  const [train, test] = await Promise.all([loadMnist(base, 'train', images), loadMnist(base, 'test', 10_000)]);
+  const labels = tf.tensor1d(Int32Array.from(train.labels), 'int32');
+  const y = tf.cast(tf.oneHot(labels, CLASSES), 'float32');
+  labels.dispose();
+  return { train: { x: scaled(train.images), y }, test: { ...test, x: scaled(test.images) } };
+}
+
+function scaled(images: Uint8Array): tf.Tensor2D {
+  return tf.tensor2d(
+    Float32Array.from(images, (pixel) => pixel / 255),
+    [images.length / FEATURES, FEATURES],
+  );
+}
+
+/** The data, loaded once; what was loaded for other settings goes. */
+async function data(base: string, images: number): Promise<Sets> {
+  const key = `${base} ${images}`;
+  if (sets?.key !== key) {
+    const before = sets;
+    sets = { key, made: load(base, images) };
+    before?.made.then(({ train, test }) => tf.dispose([train.x, train.y, test.x])).catch(() => {});
+  }
+  const { made } = sets as NonNullable<typeof sets>;
+  return made.catch((error) => {
+    // To be tried again.
+    if (sets?.made === made) sets = undefined;
+    throw error;
+  });
+}
+
+function accuracy(model: LayersModel, { labels, x }: Sets['test'], count: number): number {
+  return tf.tidy(() => {
+    const guesses = tf.argMax(model.predict(tf.slice(x, [0, 0], [count, FEATURES])) as tf.Tensor, 1).dataSync() as Int32Array;
+    return guesses.reduce((hits, guess, i) => hits + Number(guess === labels[i]), 0) / count;
+  });
+}
+
+function inputs({ pattern }: SparseDense): Uint32Array {
+  const { rows, cols, rowOffsets, rowSplits, colIndices } = pattern;
+  const counts = new Uint32Array(cols);
+  // The entries that compute: in each row the forward set comes first.
+  for (let row = 0; row < rows; row++) for (let i = rowOffsets[row]; i < rowSplits[row]; i++) counts[colIndices[i]]++;
+  return counts;
+}
+
+/** The weights that compute, of the first layer. */
+function firstWeights(model: LayersModel): Float32Array {
+  const [layer] = model.layers;
+  if (!(layer instanceof SparseDense)) return layer.getWeights()[0].dataSync() as Float32Array;
+  const theta = thetaOf(layer.values.dataSync() as Float32Array, layer.alpha);
+  const { rows, rowOffsets, rowSplits, forwardNnz } = layer.pattern;
+  const kept = new Float32Array(forwardNnz);
+  for (let row = 0, at = 0; row < rows; row++) {
+    kept.set(theta.subarray(rowOffsets[row], rowSplits[row]), at);
+    at += rowSplits[row] - rowOffsets[row];
+  }
+  return kept;
+}
+
+serve({
+  async build({ settings, dense, steps }: { settings: Settings; dense: boolean; steps: number }) {
+    await tf.setBackend('cpu');
+    // Otherwise the twin would have tfjs's own products, which are slower by far.
+    fastDense();
+    const { density, alpha } = settings;
+    const options = {
+      ...settings,
+      dense,
+      alpha: dense ? 1 : alpha,
+      backwardDensity: Math.min(1, 2 * density),
+      distribution: 'erk' as const,
+      regularization: 1e-4,
+      epochs: 1,
+      seed: 1,
+      backend: 'cpu' as const,
+    };
+    const model = buildNetwork(options, FEATURES, CLASSES);
+    const method = makeMethod(options, steps);
+    return { model, callbacks: method ? [method] : [] };
+  },
+  data: async ({ base, images, count }: { base: string; images: number; count?: number }) => {
+    const { train } = await data(base, images);
+    if (count === undefined) return train;
+    return tf.tidy(() => ({ x: tf.slice(train.x, [0, 0], [count, FEATURES]), y: tf.slice(train.y, [0, 0], [count, CLASSES]) }));
+  },
+  functions: {
+    async load(_: LayersModel | undefined, base: string, images: number) {
+      await data(base, images);
+    },
+    async snapshot(model: LayersModel | undefined, all: boolean): Promise<Snapshot> {
+      if (!model || !sets) throw new Error('snapshot: no network yet');
+      const { test } = await sets.made;
+      const [first] = model.layers;
+      return {
+        accuracy: accuracy(model, test, all ? test.labels.length : SOME),
+        layers: footprint(model, model.optimizer).map(({ name, density, nnz, bytes }) => ({ name, density, nnz, bytes })),
+        inputs: first instanceof SparseDense ? inputs(first) : undefined,
+        histogram: histogram(firstWeights(model)),
+      };
+    },
+    async digit(_: LayersModel | undefined, index: number) {
+      if (!sets) throw new Error('digit: no data yet');
+      const { test } = await sets.made;
+      const at = index % test.labels.length;
+      return { pixels: test.images.slice(at * FEATURES, (at + 1) * FEATURES), label: test.labels[at] };
+    },
+  },
+});
