@@ -47,8 +47,7 @@ function binned({ histogram }: Look): Curve['points'] {
   return histogram.map((share, i) => [-RANGE + (2 * RANGE * i) / BINS, 100 * share] as const);
 }
 
-function row(id: string, look: Look | undefined): void {
-  const cells = byId(id).querySelectorAll('td');
+function column(which: number, look: Look | undefined): void {
   const sum = (of: (layer: Look['layers'][number]) => number) => look?.layers.reduce((total, layer) => total + of(layer), 0) ?? 0;
   const texts = look && [
     `${(100 * look.accuracy).toFixed(1)} %`,
@@ -58,15 +57,15 @@ function row(id: string, look: Look | undefined): void {
     sum(({ nnz }) => nnz).toLocaleString('en'),
     `${Math.round(sum(({ bytes }) => bytes) / 1024).toLocaleString('en')} kB`,
   ];
-  cells.forEach((cell, i) => {
-    cell.textContent = texts?.[i] ?? '–';
+  document.querySelectorAll('#numbers tr').forEach((row, i) => {
+    row.querySelectorAll('td')[which].textContent = texts?.[i] ?? '–';
   });
 }
 
 function show(): void {
   const [look, twin] = [sparse.looks.at(-1), dense.looks.at(-1)];
-  row('row-sparse', look);
-  row('row-dense', twin);
+  column(0, look);
+  column(1, twin);
   charts.accuracy.show(curves(({ accuracy }) => 100 * accuracy));
   charts.loss.show(curves(({ loss }) => loss));
   if (look) {

@@ -28,10 +28,10 @@ self.addEventListener('fetch', (event) => {
   event.respondWith(answer(request));
 });
 
-/** Names of built files change with their content, MNIST never does: what is kept is good. The settings in the address are the page's own. */
+// Names of built files change with their content, MNIST never does: what is kept is good, whatever the settings in the address, and whoever asks.
 async function answer(request) {
   const cache = await caches.open(CACHE);
-  const kept = await cache.match(request, { ignoreSearch: true });
+  const kept = await cache.match(request, { ignoreSearch: true, ignoreVary: true });
   if (kept) return kept;
   const response = await fetch(request);
   if (response.ok && request.url.includes('/mnist/')) await cache.put(request, response.clone());
