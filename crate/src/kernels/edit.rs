@@ -98,10 +98,9 @@ pub fn lowest(scores: &[f32], k: usize) -> Result<Vec<u32>, NotANumber> {
         if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
     };
     let mut keys: Vec<u64> = scores.iter().enumerate().map(|(i, &s)| u64::from(key(s)) << 32 | u64::from(!(i as u32))).collect();
-    keys.select_nth_unstable(k - 1);
-    let mut lowest: Vec<u32> = keys[..k].iter().map(|&key| !(key as u32)).collect();
-    lowest.sort_unstable();
-    Ok(lowest)
+    let last = top_k::k_lowest(&keys, k);
+    keys.retain(|&key| key <= last);
+    Ok(keys.into_iter().map(|key| !(key as u32)).collect())
 }
 
 /// The positions of the ⌈fraction·count⌉ smallest weights of each sign, ascending: SET's drop. An exact 0 counts as positive. Refuses NaN.
@@ -115,14 +114,14 @@ pub fn lowest_of_each_sign(weights: &[f32], fraction: f64) -> Result<Vec<u32>, N
         signs[usize::from(w < 0.0)].push(u64::from(w.abs().to_bits()) << 32 | u64::from(!(i as u32)));
     }
     let mut lowest = Vec::new();
-    for keys in &mut signs {
+    for keys in &signs {
         let k = ((fraction * keys.len() as f64).ceil() as usize).min(keys.len());
         if k > 0 {
-            keys.select_nth_unstable(k - 1);
-            lowest.extend(keys[..k].iter().map(|&key| !(key as u32)));
+            let last = top_k::k_lowest(keys, k);
+            lowest.extend(keys.iter().filter(|&&key| key <= last).map(|&key| !(key as u32)));
         }
     }
-    lowest.sort_unstable();
+    top_k::sort(&mut lowest);
     Ok(lowest)
 }
 

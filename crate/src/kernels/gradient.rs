@@ -8,6 +8,7 @@
 //! 19 %), or writing all its lanes and keeping those that belong, as `top_k` does (10 and 25 %: the longer text, or the call, takes registers from
 //! the product). Four samples a turn in the product: 60 % of the peak, as V8 mixes the turns until the registers run out.
 
+use super::top_k::{self, k_lowest, kth_magnitude};
 use crate::lanes::{F32x4, F64x2, I32x4};
 use crate::pattern::{CsrPattern, Indices};
 
@@ -62,7 +63,7 @@ pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize
     }
     let gradients: Vec<f32> = best.iter().map(|c| c.gradient).collect();
     let mut chosen = vec![0; k];
-    super::top_k::top_k(&gradients, &mut chosen).expect("none that is NaN was listed");
+    top_k::top_k(&gradients, &mut chosen).expect("none that is NaN was listed");
     Ok(chosen.into_iter().map(|i| best[i as usize]).collect())
 }
 
@@ -85,13 +86,13 @@ fn guess(operands: &Operands, pattern: &CsrPattern, k: usize) -> f32 {
             seen.extend(free.map(|lanes| lanes.abs().to_array().map(f32::to_bits)));
         }
     });
-    let seen = seen.as_flattened_mut();
+    let seen = seen.as_flattened();
     // Columns differ: a quarter more than the share of k.
     let expected = (k as f64 / (operands.rows * operands.cols) as f64 * seen.len() as f64 * 1.25) as usize + 8;
     if expected >= seen.len() {
         return 0.0;
     }
-    let threshold = f32::from_bits(*seen.select_nth_unstable_by(expected, |a, b| b.cmp(a)).1);
+    let threshold = f32::from_bits(kth_magnitude(seen, expected + 1));
     // NaN has to be found by the full pass.
     if threshold.is_nan() { 0.0 } else { threshold }
 }
@@ -119,7 +120,7 @@ fn list(operands: &Operands, pattern: &CsrPattern, k: usize, threshold: f32) -> 
                 }
                 best.push(Candidate { row: row as u32, col: col as u32, gradient });
                 if best.len() == room {
-                    threshold = keep(&mut best, k);
+                    threshold = keep(&mut best, k, operands.cols);
                 }
             }
         }
@@ -152,13 +153,12 @@ fn reaches(tile: &Tile, threshold: f32) -> bool {
 }
 
 /// Cuts `best` back to its k largest, in their order, and returns the smallest magnitude that stays.
-fn keep(best: &mut Vec<Candidate>, k: usize) -> f32 {
+fn keep(best: &mut Vec<Candidate>, k: usize, cols: usize) -> f32 {
     // The best rank lowest.
-    let rank = |c: &Candidate| (!c.gradient.abs().to_bits(), c.row, c.col);
-    let mut ranks: Vec<_> = best.iter().map(rank).collect();
-    let last = *ranks.select_nth_unstable(k - 1).1;
+    let rank = |c: &Candidate| u64::from(!c.gradient.abs().to_bits()) << 32 | u64::from(c.row * cols as u32 + c.col);
+    let last = k_lowest(&best.iter().map(rank).collect::<Vec<_>>(), k);
     best.retain(|c| rank(c) <= last);
-    f32::from_bits(!last.0)
+    f32::from_bits(!(last >> 32) as u32)
 }
 
 /// The same by row, the order in each row kept: a counting sort.

@@ -1,6 +1,7 @@
 //! Random numbers that can be asked for in any order: a hash of (key, counter). Nothing has to be stored, neither a generator's state nor the
 //! initial weights that it stands for.
 
+use super::top_k::sort;
 use crate::pattern::CsrPattern;
 
 /// 64 random bits for a key and a counter: splitmix64 (Steele, Lea and Flood, OOPSLA 2014) at that place of its sequence.
@@ -31,7 +32,7 @@ pub fn subset(n: usize, k: usize, key: u32) -> Vec<u32> {
         // Enough that a second round is rare; throwing out repeats of a uniform draw leaves the rest uniform.
         let more = (k - drawn.len()) * 11 / 10 + 16;
         drawn.extend((0..more).map(|_| draw(n)));
-        drawn.sort_unstable();
+        sort(&mut drawn);
         drawn.dedup();
     }
     // Too many: throw out a random few. A uniform subset of a uniform set is uniform.

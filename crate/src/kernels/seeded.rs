@@ -185,20 +185,24 @@ impl Seeded {
             found.push(key(rank));
             // Room for as many again before a selection cuts back and raises the threshold.
             if found.len() == 2 * count {
-                threshold = magnitude(*found.select_nth_unstable(count - 1).1);
-                found.truncate(count);
+                threshold = magnitude(cut(&mut found, count));
             }
         }
         self.exhausted = found.len() < count;
         if found.len() > count {
-            found.select_nth_unstable(count - 1);
-            found.truncate(count);
+            cut(&mut found, count);
         }
-        found.extend(self.candidates.iter().map(|w| u64::from(w.0)));
-        found.iter_mut().for_each(|key| *key &= u64::from(u32::MAX));
-        found.sort_unstable();
-        self.candidates = found.into_iter().map(|index| (index as u32, self.source.value(index as u32))).collect();
+        let mut indices: Vec<u32> = found.iter().map(|&key| key as u32).chain(self.candidates.iter().map(|w| w.0)).collect();
+        top_k::sort(&mut indices);
+        self.candidates = indices.into_iter().map(|index| (index, self.source.value(index))).collect();
     }
+}
+
+/// Cuts different keys back to the k lowest, in their order; all up to the number returned, whose upper half is that of the last.
+fn cut(keys: &mut Vec<u64>, k: usize) -> u64 {
+    let last = top_k::k_lowest(keys, k);
+    keys.retain(|&key| key <= last);
+    last
 }
 
 /// The positions of the k largest of weights that were ranked before, and so hold no NaN.

@@ -61,6 +61,7 @@ struct Bracket {
 
 impl Bracket {
     const ALL: Self = Self { first: 0, last: MAGNITUDE };
+    const WORDS: Self = Self { first: 0, last: u32::MAX };
     const NONE: Self = Self { first: MAGNITUDE + 1, last: MAGNITUDE };
 
     fn holds(self, bits: u32) -> bool {
@@ -176,6 +177,45 @@ fn bracket(values: &[f32], k: usize) -> Bracket {
     Bracket { first: if low >= n { 0 } else { at(low) }, last: if high < 1.0 { MAGNITUDE } else { at(high) } }
 }
 
+/// The k-th largest (k ≥ 1) of some magnitudes, by their bits.
+pub(super) fn kth_magnitude(magnitudes: &[u32], k: usize) -> u32 {
+    kth(magnitudes, k, Bracket::ALL).magnitude
+}
+
+/// Which of keys that are all different are the k lowest (k ≥ 1): just those up to the number returned, whose upper half is that of the last.
+/// Not the standard library's selection, of which each use would be another 5 kB.
+pub(super) fn k_lowest(keys: &[u64], k: usize) -> u64 {
+    // Turned over, the lowest are the largest.
+    let words: Vec<u32> = keys.iter().map(|key| !(key >> 32) as u32).collect();
+    let Kth { magnitude: upper, ties, equal } = kth(&words, k, Bracket::WORDS);
+    let lower = if ties == equal {
+        0
+    } else {
+        let words: Vec<u32> = keys.iter().filter(|&key| !(key >> 32) as u32 == upper).map(|&key| !key as u32).collect();
+        kth(&words, ties, Bracket::WORDS).magnitude
+    };
+    !(u64::from(upper) << 32 | u64::from(lower))
+}
+
+/// Sorts, eleven bits at a time from the lowest on. As for [`k_lowest`].
+pub(super) fn sort(numbers: &mut Vec<u32>) {
+    let mut sorted = vec![0; numbers.len()];
+    for shift in [0, 11, 22] {
+        let digit = |number: u32| (number >> shift) as usize % BINS;
+        let mut starts = [0u32; BINS + 1];
+        numbers.iter().for_each(|&number| starts[digit(number) + 1] += 1);
+        for i in 0..BINS {
+            starts[i + 1] += starts[i];
+        }
+        for &number in &*numbers {
+            let at = &mut starts[digit(number)];
+            sorted[*at as usize] = number;
+            *at += 1;
+        }
+        std::mem::swap(numbers, &mut sorted);
+    }
+}
+
 /// The k-th largest of some magnitudes, how many of just that value are among the k, and how many there are.
 struct Kth {
     magnitude: u32,
@@ -200,7 +240,7 @@ fn kth(magnitudes: &[u32], k: usize, Bracket { first, last }: Bracket) -> Kth {
         inside[end] = bits;
         end += usize::from(bin(bits) == crossed);
     }
-    kth(&inside[..end], ties, Bracket { first: lowest, last: last.min(lowest + (1 << shift) - 1) })
+    kth(&inside[..end], ties, Bracket { first: lowest, last: last.min(lowest + ((1 << shift) - 1)) })
 }
 
 const BINS: usize = 2048;
