@@ -186,7 +186,7 @@ impl CsrPattern {
     pub(crate) fn flat(&self) -> impl Iterator<Item = usize> {
         (0..self.rows()).flat_map(move |row| {
             let (start, split, end) = self.by_row.line(row);
-            assert_eq!(split, end, "of two runs the flat indices would not ascend");
+            assert!(split == end, "of two runs the flat indices would not ascend");
             (start..end).map(move |i| row * self.cols() + self.by_row.indices.get(i))
         })
     }
@@ -303,6 +303,15 @@ impl Indices {
         match self {
             Self::U16(all) => all[i] as usize,
             Self::U32(all) => all[i] as usize,
+        }
+    }
+
+    /// Calls `visit(position, index)` for a stretch.
+    #[inline(always)]
+    pub fn for_each(&self, range: Range<usize>, mut visit: impl FnMut(usize, usize)) {
+        match self {
+            Self::U16(all) => range.clone().zip(&all[range]).for_each(|(i, &index)| visit(i, index as usize)),
+            Self::U32(all) => range.clone().zip(&all[range]).for_each(|(i, &index)| visit(i, index as usize)),
         }
     }
 }

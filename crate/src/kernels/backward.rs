@@ -50,9 +50,9 @@ pub struct Backward<'a> {
 impl<'a> Backward<'a> {
     /// `values [nnz]` in the pattern's order, `x` panels `[P][in]` and `dy` panels `[P][out]` of `batch` samples, 0 beyond them.
     pub fn new(pattern: &'a CsrPattern, values: &'a [f32], x: &'a [Row], dy: &'a [Row], batch: usize, decay: Decay) -> Self {
-        assert_eq!(values.len(), pattern.nnz());
-        assert_eq!(x.len(), panels(batch) * pattern.cols());
-        assert_eq!(dy.len(), panels(batch) * pattern.rows());
+        assert!(values.len() == pattern.nnz());
+        assert!(x.len() == panels(batch) * pattern.cols());
+        assert!(dy.len() == panels(batch) * pattern.rows());
         let blocks = pattern.by_column.blocks();
         Self { pattern, values, x, dy, batch, decay, chunks: pattern.nnz().div_ceil(BLOCK * blocks).max(1), blocks }
     }
@@ -63,16 +63,9 @@ impl<'a> Backward<'a> {
 
     /// Overwrites its part of `dx`, panels `[P][in]`, and of `d_values [nnz]`, before decay. Without `dx` (the first layer of a network) it computes `d_values`
     /// alone. Cost over all chunks: (|A| + |B|)·batch multiply-adds; |B|·batch without `dx`. Memory: 24 bytes per entry of one block, and 16 per column of one chunk.
-    pub fn chunk(&self, i: usize, dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
-        assert_eq!(d_values.len(), self.pattern.nnz());
+    pub fn chunk(&self, i: usize, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
+        assert!(d_values.len() == self.pattern.nnz());
         assert!(dx.as_ref().is_none_or(|dx| dx.len() == self.x.len()));
-        match self.pattern.by_column.indices() {
-            Indices::U16(_) => self.chunk_of::<u16>(i, dx, d_values, scratch),
-            Indices::U32(_) => self.chunk_of::<u32>(i, dx, d_values, scratch),
-        }
-    }
-
-    fn chunk_of<I: Index>(&self, i: usize, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
         let by_column = &self.pattern.by_column;
         let columns = by_column.piece(i, self.chunks);
         let Scratch { lines, positions, values, partial } = scratch;
@@ -99,9 +92,11 @@ impl<'a> Backward<'a> {
                 values.extend(positions.iter().map(|&p| self.values[p as usize]));
             }
             let block = Block { of: self, block, first_column: columns.start, lines, values };
-            match dx.as_deref_mut() {
-                Some(dx) => block.both_products::<I>(dx, partial),
-                None => block.sddmm::<I>(partial),
+            match (dx.as_deref_mut(), by_column.indices()) {
+                (Some(dx), Indices::U16(_)) => block.both_products::<u16>(dx, partial),
+                (Some(dx), Indices::U32(_)) => block.both_products::<u32>(dx, partial),
+                (None, Indices::U16(_)) => block.sddmm::<u16>(partial),
+                (None, Indices::U32(_)) => block.sddmm::<u32>(partial),
             }
             sum_lanes(partial, positions, d_values);
         }
@@ -305,7 +300,7 @@ pub fn backward(products: &Backward<'_>, mut dx: Option<&mut [Row]>, d_values: &
 
 /// dY through relu, given its output `y`: 0 wherever that was not positive. Panels; overwrites `out`.
 pub fn through_relu(dy: &[Row], y: &[Row], out: &mut [Row]) {
-    assert_eq!(dy.len(), y.len());
+    assert!(dy.len() == y.len());
     for ((dy, y), out) in dy.iter().zip(y).zip(out) {
         let (dy, y) = (dy.lanes(), y.lanes());
         out.set(std::array::from_fn(|v| dy[v].where_positive(y[v])));
@@ -315,7 +310,7 @@ pub fn through_relu(dy: &[Row], y: &[Row], out: &mut [Row]) {
 /// `dBias[o] = Σ over the batch of dY[·, o]`: `dy` panels `[P][out]`. Overwrites `d_bias [out]`.
 pub fn bias(dy: &[Row], d_bias: &mut [f32], panels: usize) {
     let rows = d_bias.len();
-    assert_eq!(dy.len(), panels * rows);
+    assert!(dy.len() == panels * rows);
     for (row, out) in d_bias.iter_mut().enumerate() {
         let mut sum = F32x4::splat(0.0);
         for p in 0..panels {

@@ -49,9 +49,9 @@ pub struct Scratch {
 /// Cost: m·n·k multiply-adds; packing reads A once and B ⌈m / 256⌉ times.
 pub fn dense(product: Product, a: &[f32], b: &[f32], bias: Option<&[f32]>, relu: bool, c: &mut [f32], scratch: &mut Scratch) {
     let Product { m, n, k, transpose_a, transpose_b } = product;
-    assert_eq!(a.len(), m * k);
-    assert_eq!(b.len(), k * n);
-    assert_eq!(c.len(), m * n);
+    assert!(a.len() == m * k);
+    assert!(b.len() == k * n);
+    assert!(c.len() == m * n);
     assert!(bias.is_none_or(|bias| bias.len() == n));
     let a = Operand { values: a, stride: if transpose_a { m } else { k }, lines_adjacent: transpose_a };
     let b = Operand { values: b, stride: if transpose_b { k } else { n }, lines_adjacent: !transpose_b };

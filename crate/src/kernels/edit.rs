@@ -3,12 +3,12 @@
 //! O(nnz) but for the selection. Here and not in TypeScript because Top-KAST does it at every step.
 
 use super::top_k::{self, NotANumber};
-use crate::pattern::{CsrPattern, Indices};
+use crate::pattern::CsrPattern;
 
 /// Top-KAST's sets: the `nnz` largest |θ| of a whole layer `theta [rows·cols]` are B, the `forward_nnz` largest of these are A. Equal magnitudes: the
 /// lower index wins. O(rows·cols) time, O(nnz) memory.
 pub fn largest(theta: &[f32], rows: usize, cols: usize, forward_nnz: usize, nnz: usize) -> Result<CsrPattern, NotANumber> {
-    assert_eq!(theta.len(), rows * cols);
+    assert!(theta.len() == rows * cols);
     assert!(forward_nnz <= nnz);
     let mut flat = vec![0u32; nnz];
     top_k::top_k(theta, &mut flat)?;
@@ -62,13 +62,14 @@ impl Members<'_> {
             }
             *column = self.flat[*column as usize] - (row * cols) as u32;
         }
-        (CsrPattern::new(cols, row_offsets, row_splits, col_indices).expect("columns ascend in each run"), values)
+        let Ok(pattern) = CsrPattern::new(cols, row_offsets, row_splits, col_indices) else { unreachable!("columns ascend in each run") };
+        (pattern, values)
     }
 }
 
 /// The entries of a pattern with their values, by flat index.
 pub(crate) fn in_flat_order(pattern: &CsrPattern, values: &[f32]) -> Vec<(u32, f32)> {
-    assert_eq!(values.len(), pattern.nnz());
+    assert!(values.len() == pattern.nnz());
     let mut entries = Vec::with_capacity(values.len());
     for row in 0..pattern.rows() {
         let (start, split, end) = pattern.by_row.line(row);
@@ -167,7 +168,7 @@ pub fn replace(pattern: &CsrPattern, dropped: &[u32], grown: &[u32], regrow: boo
     for row in 0..rows {
         let first = row * cols;
         let (start, split, end) = pattern.by_row.line(row);
-        assert_eq!(split, end, "only patterns without B∖A are edited by parts");
+        assert!(split == end, "only patterns without B∖A are edited by parts");
         for i in start..end {
             let flat = (first + pattern.by_row.indices().get(i)) as u32;
             while let Some(index) = grown.next_if(|&g| g < flat) {
@@ -192,13 +193,14 @@ pub fn replace(pattern: &CsrPattern, dropped: &[u32], grown: &[u32], regrow: boo
         return Err(EditError::Dropped { position });
     }
     let row_splits = row_offsets[1..].to_vec();
-    Ok(CsrPattern::new(cols, row_offsets, row_splits, col_indices).expect("merged in order"))
+    let Ok(pattern) = CsrPattern::new(cols, row_offsets, row_splits, col_indices) else { unreachable!("merged in order") };
+    Ok(pattern)
 }
 
 /// For each entry of `next` its position in `previous`, or −1 where it is new. Overwrites `source [nnz of next]`. Says whether anything moved.
 pub fn sources(previous: &CsrPattern, next: &CsrPattern, source: &mut [i32]) -> bool {
-    assert_eq!((previous.rows(), previous.cols()), (next.rows(), next.cols()));
-    assert_eq!(source.len(), next.nnz());
+    assert!((previous.rows(), previous.cols()) == (next.rows(), next.cols()));
+    assert!(source.len() == next.nnz());
     // Where each column of the row at hand was, plus one; 0 for nowhere. Only what a row set is cleared after it.
     let mut was = vec![0i32; next.cols()];
     for row in 0..next.rows() {
@@ -213,7 +215,7 @@ pub fn sources(previous: &CsrPattern, next: &CsrPattern, source: &mut [i32]) -> 
 
 /// `to[i] = from[source[i]]`, 0 where `source` is −1: an optimizer's slots follow their weights. Bits, whatever they mean.
 pub fn carry(from: &[u32], source: &[i32], to: &mut [u32]) {
-    assert_eq!(source.len(), to.len());
+    assert!(source.len() == to.len());
     for (to, &source) in to.iter_mut().zip(source) {
         *to = usize::try_from(source).map_or(0, |s| from[s]);
     }
@@ -232,8 +234,8 @@ pub fn scatter(pattern: &CsrPattern, values: &[f32], theta: &mut [f32]) {
 }
 
 fn check(pattern: &CsrPattern, theta: &[f32], values: &[f32]) {
-    assert_eq!(theta.len(), pattern.rows() * pattern.cols());
-    assert_eq!(values.len(), pattern.nnz());
+    assert!(theta.len() == pattern.rows() * pattern.cols());
+    assert!(values.len() == pattern.nnz());
 }
 
 /// Calls `visit(position, flat index)` for each entry.
@@ -242,16 +244,5 @@ fn each(pattern: &CsrPattern, mut visit: impl FnMut(usize, usize)) {
     for row in 0..pattern.rows() {
         let (start, _, end) = pattern.by_row.line(row);
         pattern.by_row.indices().for_each(start..end, |i, column| visit(i, row * pattern.cols() + column));
-    }
-}
-
-impl Indices {
-    /// Calls `visit(position, index)` for a stretch.
-    #[inline(always)]
-    fn for_each(&self, range: std::ops::Range<usize>, mut visit: impl FnMut(usize, usize)) {
-        match self {
-            Self::U16(all) => range.clone().zip(&all[range]).for_each(|(i, &index)| visit(i, index as usize)),
-            Self::U32(all) => range.clone().zip(&all[range]).for_each(|(i, &index)| visit(i, index as usize)),
-        }
     }
 }

@@ -79,9 +79,9 @@ impl<'a> Forward<'a> {
         activation: Activation,
         tile: Tile,
     ) -> Self {
-        assert_eq!(values.len(), pattern.nnz());
+        assert!(values.len() == pattern.nnz());
         assert!(bias.is_none_or(|b| b.len() == pattern.rows()));
-        assert_eq!(x.len(), panels(batch) * pattern.cols());
+        assert!(x.len() == panels(batch) * pattern.cols());
         let size = (pattern.rows() * pattern.cols()) as f64;
         let nearly_dense = batch > PANEL / 2 && size > 0.0 && pattern.nnz_of_a() as f64 >= NEARLY_DENSE * size;
         let blocks = if nearly_dense { 1 } else { pattern.by_row.blocks() };
@@ -102,37 +102,38 @@ impl<'a> Forward<'a> {
     /// Overwrites its part of `y`, panels `[P][out]`, 0 beyond the batch. Entries of B∖A have no part.
     /// Cost over all chunks: |A|·batch multiply-adds, the batch rounded up to a multiple of 4.
     pub fn chunk(&self, i: usize, y: &mut [Row]) {
-        assert_eq!(y.len(), panels(self.batch) * self.pattern.rows());
+        assert!(y.len() == panels(self.batch) * self.pattern.rows());
         match self.pattern.by_row.indices() {
+            _ if self.nearly_dense => Part { of: self, block: 0 }.with_zeros(self.lines(i), y),
             Indices::U16(_) => self.chunk_of::<u16>(i, y),
             Indices::U32(_) => self.chunk_of::<u32>(i, y),
         }
     }
 
+    fn lines(&self, i: usize) -> Range<usize> {
+        self.pattern.by_row.piece(i % self.pieces, self.pieces)
+    }
+
     fn chunk_of<I: Index>(&self, i: usize, y: &mut [Row]) {
         let (rows, cols) = (self.pattern.rows(), self.pattern.cols());
-        let lines = self.pattern.by_row.piece(i % self.pieces, self.pieces);
-        if self.nearly_dense {
-            Part::<I>::new(self, 0).with_zeros(lines, y);
-            return;
-        }
+        let lines = self.lines(i);
         let first = i / self.pieces * self.together();
         let last = panels(self.batch).min(first + self.together());
         let of = |panel: usize| &self.x[panel * cols..][..cols];
         for block in 0..self.blocks {
-            let part = Part::<I>::new(self, block);
+            let part = Part { of: self, block };
             if last - first == 2 && self.batch >= last * PANEL {
                 let (y0, y1) = y[first * rows..last * rows].split_at_mut(rows);
-                part.pair(lines.clone(), [of(first), of(first + 1)], y0, y1);
+                part.pair::<I>(lines.clone(), [of(first), of(first + 1)], y0, y1);
                 continue;
             }
             for panel in first..last {
                 let (x, y) = (of(panel), &mut y[panel * rows..][..rows]);
                 let samples = (self.batch - panel * PANEL).min(PANEL);
                 match samples {
-                    ..5 => part.few::<1, 4>(lines.clone(), x, y, samples),
-                    5..9 => part.few::<2, 2>(lines.clone(), x, y, samples),
-                    _ => part.single(lines.clone(), x, y, samples),
+                    ..5 => part.few::<1, 4, I>(lines.clone(), x, y, samples),
+                    5..9 => part.few::<2, 2, I>(lines.clone(), x, y, samples),
+                    _ => part.single::<I>(lines.clone(), x, y, samples),
                 }
             }
         }
@@ -140,21 +141,16 @@ impl<'a> Forward<'a> {
 }
 
 /// One block of columns.
-struct Part<'a, I> {
+struct Part<'a> {
     of: &'a Forward<'a>,
     block: usize,
-    width: std::marker::PhantomData<I>,
 }
 
-impl<'a, I: Index> Part<'a, I> {
-    fn new(of: &'a Forward<'a>, block: usize) -> Self {
-        Self { of, block, width: std::marker::PhantomData }
-    }
-
+impl<'a> Part<'a> {
     // Not inlined: in one large function V8 keeps the loops' own numbers on the stack.
     #[inline(never)]
-    fn pair(&self, lines: Range<usize>, x: [&'a [Row]; 2], y0: &mut [Row], y1: &mut [Row]) {
-        let (x, values) = (self.gather(x), self.of.values);
+    fn pair<I: Index>(&self, lines: Range<usize>, x: [&'a [Row]; 2], y0: &mut [Row], y1: &mut [Row]) {
+        let (x, values) = (self.gather::<2, I>(x), self.of.values);
         let outputs = y0[lines.clone()].iter_mut().zip(&mut y1[lines.clone()]);
         for ((row, run), (y0, y1)) in self.runs(lines).zip(outputs) {
             let mut sums = [self.start::<4>(row, y0, PANEL), self.start::<4>(row, y1, PANEL)];
@@ -168,8 +164,8 @@ impl<'a, I: Index> Part<'a, I> {
     }
 
     #[inline(never)]
-    fn single(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
-        let (x, values) = (self.gather([x]), self.of.values);
+    fn single<I: Index>(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
+        let (x, values) = (self.gather::<1, I>([x]), self.of.values);
         for ((row, run), y) in self.runs(lines.clone()).zip(&mut y[lines]) {
             let mut sums = self.start::<4>(row, y, samples);
             for ([x], &value) in x.rows(run.clone()).zip(&values[run]) {
@@ -181,8 +177,8 @@ impl<'a, I: Index> Part<'a, I> {
 
     /// V vectors of samples. R rows go side by side as far as the shortest reaches; fewer at the end of the lines.
     #[inline(never)]
-    fn few<const V: usize, const R: usize>(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
-        let (x, values) = (self.gather([x]), self.of.values);
+    fn few<const V: usize, const R: usize, I: Index>(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
+        let (x, values) = (self.gather::<1, I>([x]), self.of.values);
         for first in lines.clone().step_by(R) {
             let count = (lines.end - first).min(R);
             let mut each = self.runs(first..first + count);
@@ -208,15 +204,12 @@ impl<'a, I: Index> Part<'a, I> {
     fn with_zeros(&self, lines: Range<usize>, y: &mut [Row]) {
         let Forward { pattern, values, x, batch, .. } = *self.of;
         let (rows, cols) = (pattern.rows(), pattern.cols());
-        let indices = pattern.by_row.bounded::<I>().indices();
         let mut weights = vec![[0.0; 2]; cols];
         for first in lines.clone().step_by(2) {
             let count = (lines.end - first).min(2);
             weights.fill([0.0; 2]);
             for (row, run) in self.runs(first..first + count) {
-                for (&column, &value) in indices[run.clone()].iter().zip(&values[run]) {
-                    weights[column.into() as usize][row - first] = value;
-                }
+                pattern.by_row.indices().for_each(run, |i, column| weights[column][row - first] = values[i]);
             }
             for (panel, x) in x.chunks_exact(cols).enumerate() {
                 let samples = (batch - panel * PANEL).min(PANEL);
@@ -233,7 +226,7 @@ impl<'a, I: Index> Part<'a, I> {
     }
 
     #[inline(always)]
-    fn gather<const P: usize>(&self, x: [&'a [Row]; P]) -> Gather<'a, P, I> {
+    fn gather<const P: usize, I: Index>(&self, x: [&'a [Row]; P]) -> Gather<'a, P, I> {
         Gather::new(x, self.of.pattern.by_row.bounded())
     }
 

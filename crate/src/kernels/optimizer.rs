@@ -15,15 +15,15 @@ use std::slice;
 
 /// `w −= lr·g`. Overwrites `values`.
 pub fn sgd(values: &mut [f32], gradients: &[f32], learning_rate: f32) {
-    assert_eq!(values.len(), gradients.len());
+    assert!(values.len() == gradients.len());
     let minus_rate = F32x4::splat(-learning_rate);
     map([values], gradients, |_, [w], g| [g.mul_add(minus_rate, w)]);
 }
 
 /// `m = µ·m + g`, then `w −= lr·m`; with Nesterov `w −= lr·(g + µ·m)`. Overwrites `values` and `m`.
 pub fn momentum(values: &mut [f32], gradients: &[f32], m: &mut [f32], learning_rate: f32, mu: f32, nesterov: bool) {
-    assert_eq!(values.len(), gradients.len());
-    assert_eq!(values.len(), m.len());
+    assert!(values.len() == gradients.len());
+    assert!(values.len() == m.len());
     let (minus_rate, mu) = (F32x4::splat(-learning_rate), F32x4::splat(mu));
     map([values, m], gradients, |_, [w, m], g| {
         let m = m.mul_add(mu, g).flushed();

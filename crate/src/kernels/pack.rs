@@ -5,6 +5,7 @@
 
 use super::{PANEL, panels};
 use crate::lanes::{F32x4, Row};
+use std::array::from_fn;
 use std::ops::Range;
 
 const BLOCK: usize = 16;
@@ -34,8 +35,8 @@ pub fn pack(rows: &[f32], out: &mut [Row], batch: usize, features: usize) {
 
 /// Chunk `i` of [`pack`].
 pub fn pack_chunk(i: usize, rows: &[f32], out: &mut [Row], batch: usize, features: usize) {
-    assert_eq!(rows.len(), batch * features);
-    assert_eq!(out.len(), panels(batch) * features);
+    assert!(rows.len() == batch * features);
+    assert!(out.len() == panels(batch) * features);
     let (panel, part) = part(i, features);
     let (first, last) = (panel * PANEL, batch.min((panel + 1) * PANEL));
     for (b, block) in out[panel * features..][part.clone()].chunks_mut(BLOCK).enumerate() {
@@ -43,7 +44,7 @@ pub fn pack_chunk(i: usize, rows: &[f32], out: &mut [Row], batch: usize, feature
         if last - first == PANEL
             && let Ok(block) = <&mut [Row; BLOCK]>::try_from(&mut *block)
         {
-            transpose_in(|s| whole(rows, at(first + s)), block);
+            transpose_in(from_fn(|s| whole(rows, at(first + s))), block);
         } else {
             // At the edges a copy filled up with zeros goes through the same code.
             let mut samples: Samples = [[0.0; BLOCK]; PANEL];
@@ -51,7 +52,7 @@ pub fn pack_chunk(i: usize, rows: &[f32], out: &mut [Row], batch: usize, feature
                 samples[sample - first][..block.len()].copy_from_slice(&rows[at(sample)..][..block.len()]);
             }
             let mut packed = [Row::ZERO; BLOCK];
-            transpose_in(|s| &samples[s], &mut packed);
+            transpose_in(samples.each_ref(), &mut packed);
             block.copy_from_slice(&packed[..block.len()]);
         }
     }
@@ -64,8 +65,8 @@ pub fn unpack(from: &[Row], rows: &mut [f32], batch: usize, features: usize) {
 
 /// Chunk `i` of [`unpack`].
 pub fn unpack_chunk(i: usize, from: &[Row], rows: &mut [f32], batch: usize, features: usize) {
-    assert_eq!(rows.len(), batch * features);
-    assert_eq!(from.len(), panels(batch) * features);
+    assert!(rows.len() == batch * features);
+    assert!(from.len() == panels(batch) * features);
     let (panel, part) = part(i, features);
     let samples = &mut rows[panel * PANEL * features..batch.min((panel + 1) * PANEL) * features];
     for (b, block) in from[panel * features..][part.clone()].chunks(BLOCK).enumerate() {
@@ -73,12 +74,14 @@ pub fn unpack_chunk(i: usize, from: &[Row], rows: &mut [f32], batch: usize, feat
         if samples.len() == PANEL * features
             && let Ok(block) = <&[Row; BLOCK]>::try_from(block)
         {
-            transpose_out(block, |s, q, lanes| lanes.store(quarter_mut(&mut samples[s * features + first..], q)));
+            let mut lines = samples.chunks_exact_mut(features);
+            let line = |_| lines.next().and_then(|line| line[first..].first_chunk_mut()).expect("a whole block lies inside");
+            transpose_out(block, from_fn(line));
         } else {
             let mut rows16 = [Row::ZERO; BLOCK];
             rows16[..block.len()].copy_from_slice(block);
             let mut unpacked: Samples = [[0.0; BLOCK]; PANEL];
-            transpose_out(&rows16, |s, q, lanes| lanes.store(quarter_mut(&mut unpacked[s], q)));
+            transpose_out(&rows16, unpacked.each_mut());
             for (sample, from) in samples.chunks_exact_mut(features).zip(&unpacked) {
                 sample[first..][..block.len()].copy_from_slice(&from[..block.len()]);
             }
@@ -87,10 +90,9 @@ pub fn unpack_chunk(i: usize, from: &[Row], rows: &mut [f32], batch: usize, feat
 }
 
 /// Sixteen 4×4 transpositions: the features of each sample become the samples of each feature.
-#[inline(always)]
-fn transpose_in<'a>(sample: impl Fn(usize) -> &'a [f32; BLOCK], block: &mut [Row; BLOCK]) {
-    for group in 0..4 {
-        let samples = [0, 1, 2, 3].map(|s| sample(4 * group + s));
+#[inline(never)] // once for both places
+fn transpose_in(samples: [&[f32; BLOCK]; PANEL], block: &mut [Row; BLOCK]) {
+    for (group, samples) in samples.as_chunks::<4>().0.iter().enumerate() {
         for q in 0..4 {
             let lanes = |s: usize| F32x4::load(quarter(samples[s], q));
             let features = F32x4::transpose([lanes(0), lanes(1), lanes(2), lanes(3)]);
@@ -101,16 +103,15 @@ fn transpose_in<'a>(sample: impl Fn(usize) -> &'a [f32; BLOCK], block: &mut [Row
     }
 }
 
-/// The reverse of [`transpose_in`]: hands out quarter `q` of the features of sample `s`, four samples at a time, so that a line of the
-/// row-major side is written whole before the next.
-#[inline(always)]
-fn transpose_out(block: &[Row; BLOCK], mut put: impl FnMut(usize, usize, F32x4)) {
-    for group in 0..4 {
+/// The reverse of [`transpose_in`], four samples at a time, so that a line of the row-major side is written whole before the next.
+#[inline(never)]
+fn transpose_out(block: &[Row; BLOCK], mut samples: [&mut [f32; BLOCK]; PANEL]) {
+    for (group, samples) in samples.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         for q in 0..4 {
             let lanes = |f: usize| F32x4::load(quarter(&block[4 * q + f].0, group));
-            let samples = F32x4::transpose([lanes(0), lanes(1), lanes(2), lanes(3)]);
-            for (s, lanes) in samples.into_iter().enumerate() {
-                put(4 * group + s, q, lanes);
+            let features = F32x4::transpose([lanes(0), lanes(1), lanes(2), lanes(3)]);
+            for (sample, lanes) in samples.iter_mut().zip(features) {
+                lanes.store(quarter_mut(*sample, q));
             }
         }
     }

@@ -157,7 +157,7 @@ impl Seeded {
 
     /// The whole vector, for those who want to look at it. A taken weight that is nowhere was given up: it is 0.
     pub fn whole(&self, pattern: &CsrPattern, values: &[f32], theta: &mut [f32]) {
-        assert_eq!(theta.len(), self.rows * self.cols);
+        assert!(theta.len() == self.rows * self.cols);
         for (i, theta) in theta.iter_mut().enumerate() {
             let value = self.source.value(i as u32);
             *theta = if self.cursor.is_some_and(|last| !last.is_before(Rank::of(i as u32, value))) { 0.0 } else { value };
@@ -208,7 +208,7 @@ fn cut(keys: &mut Vec<u64>, k: usize) -> u64 {
 /// The positions of the k largest of weights that were ranked before, and so hold no NaN.
 fn largest(weights: impl Iterator<Item = f32>, k: usize) -> Vec<u32> {
     let mut positions = vec![0u32; k];
-    top_k::top_k(&weights.collect::<Vec<f32>>(), &mut positions).expect("no NaN");
+    let Ok(()) = top_k::top_k(&weights.collect::<Vec<f32>>(), &mut positions) else { unreachable!("no NaN") };
     positions
 }
 
