@@ -109,21 +109,18 @@ pub fn lowest_of_each_sign(weights: &[f32], fraction: f64) -> Result<Vec<u32>, N
     if let Some(index) = weights.iter().position(|w| w.is_nan()) {
         return Err(NotANumber { index });
     }
+    // The bits of a magnitude order as it does; of equal ones the higher position comes first.
+    let key = |(i, w): (usize, &f32)| u64::from(w.abs().to_bits()) << 32 | u64::from(!(i as u32));
     let mut signs = [Vec::new(), Vec::new()];
-    for (i, &w) in weights.iter().enumerate() {
-        // The bits of a magnitude order as it does; of equal ones the higher position comes first.
-        signs[usize::from(w < 0.0)].push(u64::from(w.abs().to_bits()) << 32 | u64::from(!(i as u32)));
+    for (i, w) in weights.iter().enumerate() {
+        signs[usize::from(*w < 0.0)].push(key((i, w)));
     }
-    let mut lowest = Vec::new();
-    for keys in &signs {
+    let last = signs.map(|keys| {
         let k = ((fraction * keys.len() as f64).ceil() as usize).min(keys.len());
-        if k > 0 {
-            let last = top_k::k_lowest(keys, k);
-            lowest.extend(keys.iter().filter(|&&key| key <= last).map(|&key| !(key as u32)));
-        }
-    }
-    top_k::sort(&mut lowest);
-    Ok(lowest)
+        if k == 0 { 0 } else { top_k::k_lowest(&keys, k) }
+    });
+    let is_low = |&(i, w): &(usize, &f32)| key((i, w)) <= last[usize::from(*w < 0.0)];
+    Ok(weights.iter().enumerate().filter(is_low).map(|(i, _)| i as u32).collect())
 }
 
 /// Why a pattern cannot be edited as asked.

@@ -209,7 +209,11 @@ impl<'a> Part<'a> {
             let count = (lines.end - first).min(2);
             weights.fill([0.0; 2]);
             for (row, run) in self.runs(first..first + count) {
-                pattern.by_row.indices().for_each(run, |i, column| weights[column][row - first] = values[i]);
+                let mut values = values[run.clone()].iter();
+                pattern
+                    .by_row
+                    .indices()
+                    .for_each(run, |_, column| weights[column][row - first] = *values.next().expect("one for each entry"));
             }
             for (panel, x) in x.chunks_exact(cols).enumerate() {
                 let samples = (batch - panel * PANEL).min(PANEL);

@@ -5,7 +5,6 @@
 
 use super::{PANEL, panels};
 use crate::lanes::{F32x4, Row};
-use std::array::from_fn;
 use std::ops::Range;
 
 const BLOCK: usize = 16;
@@ -44,7 +43,7 @@ pub fn pack_chunk(i: usize, rows: &[f32], out: &mut [Row], batch: usize, feature
         if last - first == PANEL
             && let Ok(block) = <&mut [Row; BLOCK]>::try_from(&mut *block)
         {
-            transpose_in(from_fn(|s| whole(rows, at(first + s))), block);
+            transpose_in(|s| whole(rows, at(first + s)), block);
         } else {
             // At the edges a copy filled up with zeros goes through the same code.
             let mut samples: Samples = [[0.0; BLOCK]; PANEL];
@@ -52,7 +51,7 @@ pub fn pack_chunk(i: usize, rows: &[f32], out: &mut [Row], batch: usize, feature
                 samples[sample - first][..block.len()].copy_from_slice(&rows[at(sample)..][..block.len()]);
             }
             let mut packed = [Row::ZERO; BLOCK];
-            transpose_in(samples.each_ref(), &mut packed);
+            transpose_in(|s| &samples[s], &mut packed);
             block.copy_from_slice(&packed[..block.len()]);
         }
     }
@@ -74,14 +73,12 @@ pub fn unpack_chunk(i: usize, from: &[Row], rows: &mut [f32], batch: usize, feat
         if samples.len() == PANEL * features
             && let Ok(block) = <&[Row; BLOCK]>::try_from(block)
         {
-            let mut lines = samples.chunks_exact_mut(features);
-            let line = |_| lines.next().and_then(|line| line[first..].first_chunk_mut()).expect("a whole block lies inside");
-            transpose_out(block, from_fn(line));
+            transpose_out(block, |s, q, lanes| lanes.store(quarter_mut(&mut samples[s * features + first..], q)));
         } else {
             let mut rows16 = [Row::ZERO; BLOCK];
             rows16[..block.len()].copy_from_slice(block);
             let mut unpacked: Samples = [[0.0; BLOCK]; PANEL];
-            transpose_out(&rows16, unpacked.each_mut());
+            transpose_out(&rows16, |s, q, lanes| lanes.store(quarter_mut(&mut unpacked[s], q)));
             for (sample, from) in samples.chunks_exact_mut(features).zip(&unpacked) {
                 sample[first..][..block.len()].copy_from_slice(&from[..block.len()]);
             }
@@ -90,9 +87,10 @@ pub fn unpack_chunk(i: usize, from: &[Row], rows: &mut [f32], batch: usize, feat
 }
 
 /// Sixteen 4×4 transpositions: the features of each sample become the samples of each feature.
-#[inline(never)] // once for both places
-fn transpose_in(samples: [&[f32; BLOCK]; PANEL], block: &mut [Row; BLOCK]) {
-    for (group, samples) in samples.as_chunks::<4>().0.iter().enumerate() {
+#[inline(always)]
+fn transpose_in<'a>(sample: impl Fn(usize) -> &'a [f32; BLOCK], block: &mut [Row; BLOCK]) {
+    for group in 0..4 {
+        let samples = [0, 1, 2, 3].map(|s| sample(4 * group + s));
         for q in 0..4 {
             let lanes = |s: usize| F32x4::load(quarter(samples[s], q));
             let features = F32x4::transpose([lanes(0), lanes(1), lanes(2), lanes(3)]);
@@ -103,15 +101,16 @@ fn transpose_in(samples: [&[f32; BLOCK]; PANEL], block: &mut [Row; BLOCK]) {
     }
 }
 
-/// The reverse of [`transpose_in`], four samples at a time, so that a line of the row-major side is written whole before the next.
-#[inline(never)]
-fn transpose_out(block: &[Row; BLOCK], mut samples: [&mut [f32; BLOCK]; PANEL]) {
-    for (group, samples) in samples.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+/// The reverse of [`transpose_in`]: hands out quarter `q` of the features of sample `s`, four samples at a time, so that a line of the
+/// row-major side is written whole before the next.
+#[inline(always)]
+fn transpose_out(block: &[Row; BLOCK], mut put: impl FnMut(usize, usize, F32x4)) {
+    for group in 0..4 {
         for q in 0..4 {
             let lanes = |f: usize| F32x4::load(quarter(&block[4 * q + f].0, group));
-            let features = F32x4::transpose([lanes(0), lanes(1), lanes(2), lanes(3)]);
-            for (sample, lanes) in samples.iter_mut().zip(features) {
-                lanes.store(quarter_mut(*sample, q));
+            let samples = F32x4::transpose([lanes(0), lanes(1), lanes(2), lanes(3)]);
+            for (s, lanes) in samples.into_iter().enumerate() {
+                put(4 * group + s, q, lanes);
             }
         }
     }
