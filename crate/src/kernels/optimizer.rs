@@ -25,11 +25,19 @@ pub fn momentum(values: &mut [f32], gradients: &[f32], m: &mut [f32], learning_r
     assert!(values.len() == gradients.len());
     assert!(values.len() == m.len());
     let (minus_rate, mu) = (F32x4::splat(-learning_rate), F32x4::splat(mu));
-    map([values, m], gradients, |_, [w, m], g| {
-        let m = m.mul_add(mu, g).flushed();
-        let along = if nesterov { m.mul_add(mu, g) } else { m };
-        [along.mul_add(minus_rate, w), m]
-    });
+    let next = |m: F32x4, g| m.mul_add(mu, g).flushed();
+    // Two loops: of a choice in each turn older V8 makes a branch.
+    if nesterov {
+        map([values, m], gradients, |_, [w, m], g| {
+            let m = next(m, g);
+            [m.mul_add(mu, g).mul_add(minus_rate, w), m]
+        });
+    } else {
+        map([values, m], gradients, |_, [w, m], g| {
+            let m = next(m, g);
+            [m.mul_add(minus_rate, w), m]
+        });
+    }
 }
 
 /// Adam's constants; ε stands outside the root, as in tfjs.
@@ -133,8 +141,8 @@ fn map<const N: usize>(arrays: [&mut [f32]; N], gradients: &[f32], f: impl Fn(us
     let whole = arrays.each_mut().map(|(whole, _)| &mut **whole);
     for (first, now, g) in [(0, whole, g), (g.len(), rest.each_mut().map(slice::from_mut), &g_rest)] {
         let mut now = now.map(|fours| &mut fours[..g.len()]);
-        for (i, g) in g.iter().enumerate() {
-            let next = f(first + i, now.each_ref().map(|fours| F32x4::load(&fours[i])), F32x4::load(g));
+        for i in 0..g.len() {
+            let next = f(first + i, now.each_ref().map(|fours| F32x4::load(&fours[i])), F32x4::load(&g[i]));
             for (fours, lanes) in now.iter_mut().zip(next) {
                 lanes.store(&mut fours[i]);
             }
