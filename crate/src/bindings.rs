@@ -100,14 +100,14 @@ struct Scratch {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
 }
 
 /// Takes the scratch away while it is used: a trap, which does not unwind, then loses it and leaves nothing borrowed.
 fn with_scratch(run: impl FnOnce(&mut Scratch)) {
-    let mut scratch = SCRATCH.take();
+    let mut scratch = SCRATCH.take().unwrap_or_default();
     run(&mut scratch);
-    SCRATCH.set(scratch);
+    SCRATCH.set(Some(scratch));
 }
 
 /// See [`CsrPattern`].

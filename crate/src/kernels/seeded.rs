@@ -76,7 +76,7 @@ impl Seeded {
 
     /// Goes on where another left off, with its frozen weights and its cursor.
     pub fn restore(&mut self, frozen: Vec<Weight>, cursor: Option<Rank>) -> Result<(), SeededError> {
-        self.check(&merge([(Home::Frozen, &frozen)]))?;
+        self.check(&merge([(Home::Frozen, &frozen), (Home::B, &[]), (Home::Line, &[])]))?;
         (self.frozen, self.cursor) = (frozen, cursor);
         (self.candidates, self.exhausted) = (Vec::new(), false);
         Ok(())
@@ -146,12 +146,13 @@ impl Seeded {
             }
         }
         if self.frozen.len() > self.max_frozen {
-            let kept = largest(self.frozen.iter().map(|w| w.1), self.max_frozen);
+            let values: Vec<f32> = self.frozen.iter().map(|w| w.1).collect();
+            let kept = largest(&values, self.max_frozen);
             self.frozen = kept.iter().map(|&i| self.frozen[i as usize]).collect();
         }
 
         let (flat, values): (Vec<u32>, Vec<f32>) = next.into_iter().unzip();
-        let members = largest(values.iter().copied(), forward_nnz);
+        let members = largest(&values, forward_nnz);
         Ok(Members { flat: &flat, members: &members }.pattern(self.rows, self.cols, Some(&values)))
     }
 
@@ -206,9 +207,9 @@ fn cut(keys: &mut Vec<u64>, k: usize) -> u64 {
 }
 
 /// The positions of the k largest of weights that were ranked before, and so hold no NaN.
-fn largest(weights: impl Iterator<Item = f32>, k: usize) -> Vec<u32> {
+fn largest(weights: &[f32], k: usize) -> Vec<u32> {
     let mut positions = vec![0u32; k];
-    let Ok(()) = top_k::top_k(&weights.collect::<Vec<f32>>(), &mut positions) else { unreachable!("no NaN") };
+    let Ok(()) = top_k::top_k(weights, &mut positions) else { unreachable!("no NaN") };
     positions
 }
 
@@ -228,7 +229,8 @@ struct Homed {
 }
 
 /// Ascending lists as one.
-fn merge<const N: usize>(lists: [(Home, &[Weight]); N]) -> Vec<Homed> {
+#[inline(never)] // once for both places
+fn merge(lists: [(Home, &[Weight]); 3]) -> Vec<Homed> {
     let mut all = Vec::with_capacity(lists.iter().map(|(_, list)| list.len()).sum());
     let mut lists = lists.map(|(home, list)| (home, list.iter().peekable()));
     loop {
