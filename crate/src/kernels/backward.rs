@@ -71,15 +71,18 @@ impl<'a> Backward<'a> {
         let Scratch { lines, positions, values, partial } = scratch;
         for block in 0..self.blocks {
             lines.clear();
+            positions.clear();
+            let position = &self.pattern.row_position;
             if self.blocks == 1 {
                 lines.extend(by_column.lines(columns.clone()));
+                // Whole columns follow one another.
+                positions.extend_from_slice(&position[by_column.offsets[columns.start] as usize..by_column.offsets[columns.end] as usize]);
             } else {
                 lines.extend(columns.clone().map(|column| by_column.part(column, block, self.blocks)));
-            }
-            positions.clear();
-            for Line { a, rest } in &*lines {
-                positions.extend_from_slice(&self.pattern.row_position[a.clone()]);
-                positions.extend_from_slice(&self.pattern.row_position[rest.clone()]);
+                for Line { a, rest } in &*lines {
+                    positions.extend_from_slice(&position[a.clone()]);
+                    positions.extend_from_slice(&position[rest.clone()]);
+                }
             }
             // Overwritten by the first panel: what an earlier block left there does not matter.
             partial.resize(positions.len().max(partial.len()), [0.0; 4]);

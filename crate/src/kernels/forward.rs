@@ -210,10 +210,8 @@ impl<'a> Part<'a> {
             weights.fill([0.0; 2]);
             for (row, run) in self.runs(first..first + count) {
                 let mut values = values[run.clone()].iter();
-                pattern
-                    .by_row
-                    .indices()
-                    .for_each(run, |_, column| weights[column][row - first] = *values.next().expect("one for each entry"));
+                let place = |_, column: usize| weights[column][row - first] = *values.next().expect("one for each entry");
+                pattern.by_row.indices().for_each(run, place);
             }
             for (panel, x) in x.chunks_exact(cols).enumerate() {
                 let samples = (batch - panel * PANEL).min(PANEL);
