@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import binaryen from 'binaryen';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const out = join(root, 'wasm');
@@ -51,7 +50,7 @@ const PANICS =
  * The module with `unreachable` in those places. They end in that trap anyway, once they have composed a message for a standard error that wasm does
  * not have; what composes it goes with them, 4 % of the binary.
  */
-function withoutMessages(binary) {
+function withoutMessages(binaryen, binary) {
   const module = binaryen.readBinary(binary);
   let found = 0;
   for (let i = 0; i < module.getNumFunctions(); i++) {
@@ -68,6 +67,7 @@ function withoutMessages(binary) {
 }
 
 const PATH = toolchainPath();
+const { default: binaryen } = await import('binaryen');
 mkdirSync(out, { recursive: true });
 const glue = new Set();
 for (const [name, features] of Object.entries(variants)) {
@@ -97,7 +97,7 @@ for (const [name, features] of Object.entries(variants)) {
     },
   );
   const silent = join(built, 'silent.wasm');
-  writeFileSync(silent, withoutMessages(readFileSync(join(built, 'kernels_bg.wasm'))));
+  writeFileSync(silent, withoutMessages(binaryen, readFileSync(join(built, 'kernels_bg.wasm'))));
   execFileSync(
     process.execPath,
     [
