@@ -33,6 +33,7 @@ export { best, type LayerView } from './topology/layer_view.js';
 export { type Anneal, constant, cosine, cubic, exponential, linear, type Schedule, type ScheduleArgs } from './topology/schedule.js';
 export { bestOfAll, lamp, type Scope } from './topology/select.js';
 export type { SparseLayer } from './topology/sparse_layer.js';
+export { type LayerSummary, type Summary, summary } from './topology/summary.js';
 export type { Report, Training, TrainingArgs } from './topology/training.js';
 export { memory } from './wasm/memory.js';
 export { setTile, type Tile, tiles } from './wasm/tiles.js';

@@ -4,13 +4,13 @@ import { cpus } from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
 import { FileError } from '../errors.js';
 import { Random } from '../pattern/random.js';
+import { percent, table } from '../topology/table.js';
 import { memory } from '../wasm/memory.js';
 import { type BackendName, useBackend } from './backend.js';
 import { check, crossing, interleaved, kernelShares, peakGflops, type Times } from './measure.js';
 import { buildNetwork } from './network.js';
 import type { BenchOptions, TrainOptions } from './options.js';
 import { startProgress } from './progress.js';
-import { percent, table } from './report.js';
 import { routed } from './routed.js';
 
 const HIDDEN = [1024, 1024];

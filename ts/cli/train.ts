@@ -13,7 +13,7 @@ import { type Dataset, readDataset, type Split } from './idx.js';
 import { buildNetwork, makeMethod } from './network.js';
 import { checkTogether, type TrainOptions } from './options.js';
 import { startProgress } from './progress.js';
-import { report } from './report.js';
+import { result } from './result.js';
 import { loadRun, newRunFolder, type RunState, saveRun } from './run_folder.js';
 
 /** How often the loop lets signals and timers in. tfjs's promises are resolved ones, which never do. */
@@ -31,7 +31,7 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>): 
   const model = resumed ? await resumed.load() : buildNetwork(state.options, dataset.features, dataset.classes);
   const finished = await fitEpochs(model, dataset, state, folder);
   if (finished) {
-    console.log(report(model, state));
+    console.log(result(model, state));
     console.log(`Model and history: ${folder}`);
   } else {
     console.log(`Stopped and saved. Go on with: npx tfjs-sparse train --resume ${folder}`);
