@@ -1,14 +1,13 @@
 // A run on disk: `model/`, replaced as a whole, with the model, its optimizer and where the run stands; `history.json` beside it.
 
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import * as tf from '@tensorflow/tfjs-core';
-import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { FileError } from '../errors.js';
 import { writeFileWhole, writeFolder } from '../files/atomic.js';
-import { modelFiles } from '../files/model_files.js';
 import { checkSaved, type TrainOptions } from './options.js';
+import { checkNewFolder } from './out.js';
+import { filesOf, loadModel } from './saved_model.js';
 
 export interface EpochRecord {
   epoch: number;
@@ -33,12 +32,7 @@ const FORMAT = 'tfjs-sparse run 1';
 /** The folder for a new run; refuses one that holds anything, and one that cannot be written. */
 export async function newRunFolder(options: TrainOptions): Promise<string> {
   const folder = options.out ?? (await nextFree(join('runs', options.dense ? 'dense' : options.method)));
-  const held = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw new FileError(`${folder}: cannot be used as a folder (${error.code})`, { cause: error });
-  });
-  if (held.length > 0) throw new FileError(`${folder}: expected a new or empty folder, received one with ${held.length} entries`);
-  await checkWritable(folder);
+  await checkNewFolder(folder);
   return folder;
 }
 
@@ -49,34 +43,8 @@ async function nextFree(stem: string): Promise<string> {
   }
 }
 
-/** Training takes minutes: better to learn now that its result cannot be kept. */
-async function checkWritable(folder: string): Promise<void> {
-  const parent = dirname(resolve(folder));
-  try {
-    const madeParent = await mkdir(parent, { recursive: true });
-    // Not recursive: on a file system that takes no folders, such as /proc, Node would try for ever.
-    const made = await mkdir(folder).then(
-      () => folder,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error;
-        return undefined;
-      },
-    );
-    await rm(await mkdtemp(join(folder, '.probe-')), { recursive: true });
-    const created = madeParent ?? made;
-    if (created) await rm(created, { recursive: true });
-  } catch (cause) {
-    throw new FileError(`${folder}: cannot be written (${(cause as NodeJS.ErrnoException).code})`, { cause });
-  }
-}
-
 export async function saveRun(folder: string, model: LayersModel, state: RunState): Promise<void> {
-  let files: Record<string, string | Uint8Array> = {};
-  const collect = tf.io.withSaveHandler(async (artifacts) => {
-    files = modelFiles(artifacts);
-    return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) };
-  });
-  await model.save(collect, { includeOptimizer: true });
+  const files = await filesOf(model);
   files['run.json'] = JSON.stringify({ format: FORMAT, ...state }, null, 2);
   await writeFolder(join(folder, 'model'), files);
   await writeFileWhole(join(folder, 'history.json'), JSON.stringify(state.history, null, 2));
@@ -88,7 +56,7 @@ export async function loadRun(folder: string): Promise<{ state: RunState; load()
   const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
     throw new FileError(`${file}: cannot be read (${cause.code}); --resume takes the folder of an earlier run`, { cause });
   });
-  return { state: parseState(file, text), load: () => loadLayersModel(pathToFileURL(resolve(folder, 'model')).href) };
+  return { state: parseState(file, text), load: () => loadModel(join(folder, 'model')) };
 }
 
 function parseState(file: string, text: string): RunState {

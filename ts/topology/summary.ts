@@ -66,8 +66,8 @@ export function summarise(model: LayersModel): Summary {
   return { layers: rows, total };
 }
 
-/** Each layer once, by name. */
-function allLayers(model: LayersModel): Map<string, layers.Layer> {
+/** Each layer once, by name: after that of a model within the model and a slash. */
+export function allLayers(model: LayersModel): Map<string, layers.Layer> {
   const found = new Map<string, layers.Layer>();
   const seen = new Set<layers.Layer>();
   const visit = (inner: LayersModel, prefix: string) => {
