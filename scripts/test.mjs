@@ -22,7 +22,7 @@ if (available('cargo', 'nextest', '--version')) {
   console.log('cargo with nextest is not here: the tests of crate/ are left out (the shipped wasm is tested below)');
 }
 
-run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+run(process.execPath, ['scripts/build.mjs']);
 const vitest = [process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...process.argv.slice(2)]];
 run(...vitest);
 // The engine chose one binary above; where it could run the other too, that one's kernels are tested as well.

@@ -13,6 +13,7 @@ import {
   withConvertOptions,
   withInspectOptions,
   withPruneOptions,
+  withReportOptions,
   withTrainOptions,
 } from './options.js';
 
@@ -27,6 +28,10 @@ withTrainOptions(program.command('train').description('train a sparse perceptron
     const given = new Set(Object.keys(options).filter((name) => command.getOptionValueSource(name) === 'cli'));
     if (!(await (await import('./train.js')).train(options, given))) process.exitCode = 130;
   },
+);
+
+withReportOptions(program.command('report').description('write what training did as one HTML page')).action(
+  async (runs: string[], options: { out?: string; json: boolean }) => (await import('./report.js')).report(runs, options),
 );
 
 withInspectOptions(program.command('inspect').description('show the layers and weights of a saved model')).action(

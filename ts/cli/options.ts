@@ -126,6 +126,13 @@ export function withConvertOptions(command: Command): Command {
     .option(...JSON_OPTION);
 }
 
+export function withReportOptions(command: Command): Command {
+  return command
+    .argument('<run...>', 'folders of runs of train; a dense run among them is what the others are compared with')
+    .option('--out <file>', 'the page (default: report.html in the folder of the run, of several runs in this folder)')
+    .option('--json', 'print what the report tells as JSON', false);
+}
+
 /** What only some methods know. */
 const OWN: Partial<Record<keyof TrainOptions, readonly MethodName[]>> = {
   backwardDensity: ['top-kast'],
@@ -133,6 +140,16 @@ const OWN: Partial<Record<keyof TrainOptions, readonly MethodName[]>> = {
   dropFraction: ['set', 'rigl', 'ggr', 'gse', 'snfs'],
   every: ['top-kast', 'set', 'rigl', 'ggr', 'gse', 'snfs'],
 };
+
+/** What shapes a sparse network, and means nothing for a dense one. */
+const SPARSE_ONLY = ['method', 'density', 'densities', 'distribution'];
+
+/** Whether an option of `train` has any effect beside the others. */
+export function matters(name: keyof TrainOptions, { dense, method, densities }: TrainOptions): boolean {
+  if (dense && (name in OWN || SPARSE_ONLY.includes(name))) return false;
+  if (densities && name === 'distribution') return false;
+  return OWN[name]?.includes(method) ?? true;
+}
 
 /** Checks what one option alone cannot tell. `given` are the names of those that the user wrote. */
 export function checkTogether(options: TrainOptions, given: ReadonlySet<string>): void {

@@ -14,7 +14,18 @@ export interface EpochRecord {
   loss: number;
   testAccuracy: number;
   msPerStep: number;
+  /** Density by the name of the sparse layer at the end of the epoch. Runs of 0.1.0 have none of these. */
+  layers?: Record<string, number>;
+  /** Of all layers that the method trains, with what it moved in the epoch and ITOP's R_s. Not in runs without a method. */
+  density?: number;
+  dropped?: number;
+  grown?: number;
+  regrown?: number;
+  explored?: number;
 }
+
+/** What a method has moved. */
+export type MovedCounts = Record<'dropped' | 'grown' | 'regrown', number>;
 
 /** Where a run stands: `batch` steps of `epoch` (from 0) are done. */
 export interface RunState {
@@ -24,6 +35,8 @@ export interface RunState {
   /** Sum of the losses of the epoch so far, and the time spent in it. */
   lossSum: number;
   milliseconds: number;
+  /** What moved in the epoch before the run was interrupted. */
+  moved?: MovedCounts;
   history: EpochRecord[];
 }
 
@@ -54,7 +67,7 @@ export async function saveRun(folder: string, model: LayersModel, state: RunStat
 export async function loadRun(folder: string): Promise<{ state: RunState; load(): Promise<LayersModel> }> {
   const file = join(folder, 'model', 'run.json');
   const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new FileError(`${file}: cannot be read (${cause.code}); --resume takes the folder of an earlier run`, { cause });
+    throw new FileError(`${file}: cannot be read (${cause.code}); expected the folder of a run of train`, { cause });
   });
   return { state: parseState(file, text), load: () => loadModel(join(folder, 'model')) };
 }
@@ -66,15 +79,13 @@ function parseState(file: string, text: string): RunState {
   } catch (cause) {
     throw new FileError(`${file}: expected JSON, received ${(cause as Error).message}`, { cause });
   }
-  const numbers = (record: object, ...names: string[]) => names.every((name) => Number.isFinite((record as Record<string, unknown>)[name]));
-  const isRecord = (record: unknown) =>
-    typeof record === 'object' && record !== null && numbers(record, 'epoch', 'loss', 'testAccuracy', 'msPerStep');
   const whole = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0;
   if (
     state?.format !== FORMAT ||
-    typeof state.options !== 'object' ||
+    !isObject(state.options) ||
     !(Array.isArray(state.history) && state.history.every(isRecord)) ||
-    !(whole(state.epoch) && whole(state.batch) && numbers(state, 'lossSum', 'milliseconds'))
+    !(whole(state.epoch) && whole(state.batch) && numbers(state, 'lossSum', 'milliseconds')) ||
+    !(state.moved === undefined || (isObject(state.moved) && numbers(state.moved, 'dropped', 'grown', 'regrown')))
   ) {
     throw new FileError(`${file}: expected the state of a run (${FORMAT})`);
   }
@@ -84,4 +95,14 @@ function parseState(file: string, text: string): RunState {
     throw new FileError(`${file}: ${(cause as Error).message}`, { cause });
   }
   return state;
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+const numbers = (record: object, ...names: string[]) => names.every((name) => Number.isFinite((record as Record<string, unknown>)[name]));
+
+function isRecord(record: unknown): boolean {
+  if (!isObject(record) || !numbers(record, 'epoch', 'loss', 'testAccuracy', 'msPerStep')) return false;
+  const later = ['density', 'dropped', 'grown', 'regrown', 'explored'].filter((name) => name in record);
+  const { layers = {} } = record as { layers?: unknown };
+  return numbers(record, ...later) && isObject(layers) && numbers(layers, ...Object.keys(layers));
 }
