@@ -272,7 +272,7 @@ async function spoiltModels(): Promise<void> {
   await write('twisted', text, twisted);
 }
 
-test.each(['inspect', 'prune', 'convert', 'train', 'bench'])('%s --help', async (command) => {
+test.each(['inspect', 'prune', 'convert', 'report', 'train', 'bench'])('%s --help', async (command) => {
   const { status, out } = await run(command, '--help');
   expect(status).toBe(0);
   expect(out).toContain(`Usage: tfjs-sparse ${command}`);

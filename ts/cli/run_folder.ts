@@ -16,8 +16,9 @@ export interface EpochRecord {
   msPerStep: number;
   /** Density by the name of the sparse layer at the end of the epoch. Runs of 0.1.0 have none of these. */
   layers?: Record<string, number>;
-  /** Of all layers that the method trains, with what it moved in the epoch and ITOP's R_s. Not in runs without a method. */
+  /** Of all sparse layers together. */
   density?: number;
+  /** What the method moved in the epoch, and ITOP's R_s of the layers that it trains. Not in runs without a method. */
   dropped?: number;
   grown?: number;
   regrown?: number;

@@ -112,11 +112,13 @@ function noteMoved(state: RunState, method: Training | undefined): Report | unde
 
 /** Where the weights are at the end of an epoch, and what moved in it. */
 function patternsOf(model: LayersModel, state: RunState, method: Training | undefined): Partial<EpochRecord> {
-  const layers = sparseLayers(model).map(({ name, pattern: { forwardNnz, rows, cols } }) => [name, forwardNnz / (rows * cols)]);
+  const all = sparseLayers(model).map(({ name, pattern: { forwardNnz, rows, cols } }) => ({ name, nnz: forwardNnz, size: rows * cols }));
+  const layers = Object.fromEntries(all.map(({ name, nnz, size }) => [name, nnz / size]));
+  if (all.length === 0) return { layers };
+  const sum = (what: 'nnz' | 'size') => all.reduce((total, layer) => total + layer[what], 0);
   const report = noteMoved(state, method);
-  if (!report) return { layers: Object.fromEntries(layers) };
-  const { density, explored } = report;
-  return { layers: Object.fromEntries(layers), density, ...state.moved, ...(explored === undefined ? {} : { explored }) };
+  const { explored } = report ?? {};
+  return { layers, density: sum('nnz') / sum('size'), ...state.moved, ...(explored === undefined ? {} : { explored }) };
 }
 
 function isNew({ epoch, batch }: RunState): boolean {
