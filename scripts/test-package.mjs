@@ -95,7 +95,7 @@ function writeData(at) {
   const idx = (dims, each) => {
     const head = Buffer.alloc(4 + 4 * dims.length);
     head.writeUInt16BE(0x0800 | dims.length, 2);
-    dims.forEach((dim, i) => head.writeUInt32BE(dim, 4 + 4 * i));
+    for (const [i, dim] of dims.entries()) head.writeUInt32BE(dim, 4 + 4 * i);
     const size = dims.reduce((a, b) => a * b);
     return Buffer.concat([head, Buffer.from(Array.from({ length: size }, (_, i) => each(i)))]);
   };

@@ -162,7 +162,7 @@ describe('the charts', () => {
         },
       ],
     });
-    const [, path = ''] = svg.match(/aria-label="line"><path d="M([^"]*)"/) ?? [];
+    const [, path = ''] = svg.match(/<g [^>]*stroke="var\(--a\)"[^>]*><path d="M([^"]*)"/) ?? [];
     const points = path.split('L').map((point) => point.split(',').map(Number));
     expect(points).toHaveLength(3);
     const [[x1, y1], [x2, y2], [x3, y3]] = points;

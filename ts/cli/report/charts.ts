@@ -158,6 +158,8 @@ function svg(title: string, options: Plot.PlotOptions): string {
     style: { fontSize: '12px', background: 'none', overflow: 'visible' },
   });
   plot.setAttribute('role', 'img');
+  // One description for the whole chart: its parts have no roles of their own.
+  for (const part of plot.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label');
   // The page styles all charts at once.
   plot.querySelector('style')?.remove();
   return plot.outerHTML;

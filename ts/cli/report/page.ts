@@ -95,7 +95,7 @@ function overviewTable(runs: readonly RunReport[]): string {
       kilobytes(total(run, 'denseBytes')),
     ];
   });
-  return htmlTable(head, rows);
+  return htmlTable('Runs', head, rows);
 }
 
 /** Positions where a weight could be, from what each layer says of its density. */
@@ -241,7 +241,7 @@ function histograms({ layers }: RunReport, colour: string): string[] {
   });
 }
 
-function layerTable({ layers }: RunReport): string {
+function layerTable({ name: run, layers }: RunReport): string {
   const rows = layers.map(({ name, density, nnz, bytes, denseBytes }) => [
     escaped(name),
     percent(density),
@@ -249,10 +249,10 @@ function layerTable({ layers }: RunReport): string {
     kilobytes(bytes),
     kilobytes(denseBytes),
   ]);
-  return htmlTable(['Layer', 'Density', 'Weights', 'Training memory', 'Dense twin'], rows);
+  return htmlTable(`Layers of ${run}`, ['Layer', 'Density', 'Weights', 'Training memory', 'Dense twin'], rows);
 }
 
-function epochTable({ history }: RunReport): string {
+function epochTable({ name, history }: RunReport): string {
   if (history.length === 0) return '';
   const moves = history.some(({ dropped }) => dropped !== undefined);
   const shown = (count: number | undefined) => (count === undefined ? '–' : grouped(count));
@@ -266,15 +266,15 @@ function epochTable({ history }: RunReport): string {
       : []),
   ]);
   const head = ['Epoch', 'Loss', 'Test accuracy', 'Time per step', ...(moves ? ['Density', 'Dropped', 'Grown', 'Explored'] : [])];
-  return `<details><summary>Numbers of each epoch</summary>${htmlTable(head, rows)}</details>`;
+  return `<details><summary>Numbers of each epoch</summary>${htmlTable(`Epochs of ${name}`, head, rows)}</details>`;
 }
 
 /** `rows` are HTML. */
-function htmlTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+function htmlTable(label: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = (row: readonly string[]) => row.map((cell, i) => (i === 0 ? `<th scope="row">${cell}</th>` : `<td>${cell}</td>`)).join('');
   const top = head.map((cell) => `<th scope="col">${cell}</th>`).join('');
   // Wider than a phone: it can be scrolled, by keyboard too.
-  return `<div class="table" tabindex="0" role="region" aria-label="${escaped(head.join(', '))}"><table><thead><tr>${top}</tr></thead><tbody>
+  return `<div class="table" tabindex="0" role="region" aria-label="${escaped(label)}"><table><thead><tr>${top}</tr></thead><tbody>
 ${rows.map((row) => `<tr>${cells(row)}</tr>`).join('\n')}
 </tbody></table></div>`;
 }
