@@ -69,7 +69,7 @@ export function histogram({ title, counts, from, to, colour }: Described & Histo
   return svg(title, {
     height: 180,
     marginLeft: 52,
-    x: { label: 'weight', labelArrow: 'none', ticks: 6, domain: [from, from + width * counts.length] },
+    x: { label: 'weight', labelArrow: 'none', ticks: 4, domain: [from, from + width * counts.length] },
     y: { label: 'weights', labelArrow: 'none', grid: true, ticks: 4, nice: true, tickFormat: thousands },
     marks: [
       Plot.rectY(bins, { x1: 'left', x2: 'right', y: 'count', fill: colour, inset: 0, insetLeft: 0.5, insetRight: 0.5 }),
@@ -114,8 +114,7 @@ export function picture({ title, counts, colour }: Described & { counts: readonl
           y2: ({ y }: { y: number }) => y + 1,
           fill: colour,
           fillOpacity: shade / 20,
-          // Else neighbours have a seam.
-          shapeRendering: 'crispEdges',
+          shapeRendering: 'crispEdges', // Else neighbours have a seam.
         }),
       ),
       Plot.frame({ stroke: 'currentColor', strokeOpacity: 0.3 }),
@@ -134,7 +133,7 @@ export function profile({ title, counts, x, y, colour }: Described & ProfileArgs
     marginLeft: 52,
     x: { label: x, labelArrow: 'none', ticks: 6, tickFormat: 'd', domain: [0, counts.length] },
     y: { label: y, labelArrow: 'none', grid: true, zero: true, nice: true, tickFormat: thousands },
-    marks: [Plot.rectY(steps, { x1: 'from', x2: 'to', y: 'mean', fill: colour }), Plot.ruleY([0])],
+    marks: [Plot.rectY(steps, { x1: 'from', x2: 'to', y: 'mean', fill: colour, shapeRendering: 'crispEdges' }), Plot.ruleY([0])],
   });
 }
 
