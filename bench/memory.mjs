@@ -3,8 +3,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import '@tensorflow/tfjs-backend-cpu';
-import { patternBytesInWasm } from '../dist/cli/footprint.js';
 import { layers, memory, optimizers } from '../dist/index.js';
+import { patternBytesInWasm } from '../dist/topology/bytes.js';
 import { check, markdown, record } from './support.mjs';
 
 const WIDTHS = [784, 1024, 1024, 10];

@@ -1,7 +1,7 @@
 // Packs the package, installs it in an empty folder as a user would, and uses it there: import, train, save, load, the command line.
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,8 @@ for (const needed of [
   'dist/index.js',
   'dist/index.d.ts',
   'dist/wasm/load.web.js',
+  'dist/cli/report/charts.js',
+  'dist/cli/report/THIRD_PARTY.txt',
   'wasm/simd128.wasm',
   'wasm/relaxed-simd.wasm',
   'wasm/kernels.js',
@@ -70,6 +72,13 @@ const { machine, crossings } = JSON.parse(
   run('node_modules/tfjs-sparse/dist/cli/main.js', 'bench', '--rounds', '1', '--batch', '16', '--json'),
 );
 console.log(`bench: ${machine.binary}, ${machine.backend}, ${crossings.length} dense rivals`);
+const inspected = JSON.parse(run('node_modules/tfjs-sparse/dist/cli/main.js', 'inspect', 'saved', '--json'));
+console.log(`inspect: ${inspected.layers.length} layers, ${inspected.total.nnz} weights`);
+writeData(join(folder, 'data'));
+run('node_modules/tfjs-sparse/dist/cli/main.js', 'train', '--data', 'data', '--layers', '8', '--epochs', '1', '--out', 'run');
+const figures = readFileSync(join(folder, 'run', 'report.html'), 'utf8').match(/<svg/g)?.length ?? 0;
+if (figures < 6) throw new Error(`the report of a run: expected at least 6 charts, received ${figures}`);
+console.log(`train and report: ${figures} charts, without the packages that draw them`);
 const without = (() => {
   try {
     run('node_modules/tfjs-sparse/dist/cli/main.js', 'train');
@@ -79,3 +88,28 @@ const without = (() => {
 })();
 if (without !== 2) throw new Error(`train without data: expected exit status 2, received ${without}`);
 rmSync(folder, { recursive: true });
+
+/** A data set of noise in IDX files, 4×4 pixels, 2 classes. */
+function writeData(at) {
+  mkdirSync(at);
+  const idx = (dims, each) => {
+    const head = Buffer.alloc(4 + 4 * dims.length);
+    head.writeUInt16BE(0x0800 | dims.length, 2);
+    for (const [i, dim] of dims.entries()) head.writeUInt32BE(dim, 4 + 4 * i);
+    const size = dims.reduce((a, b) => a * b);
+    return Buffer.concat([head, Buffer.from(Array.from({ length: size }, (_, i) => each(i)))]);
+  };
+  for (const [prefix, count] of [
+    ['train', 64],
+    ['t10k', 16],
+  ]) {
+    writeFileSync(
+      join(at, `${prefix}-images-idx3-ubyte`),
+      idx([count, 4, 4], (i) => (i * 97) % 256),
+    );
+    writeFileSync(
+      join(at, `${prefix}-labels-idx1-ubyte`),
+      idx([count], (i) => i % 2),
+    );
+  }
+}

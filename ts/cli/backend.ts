@@ -2,6 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { FileError } from '../errors.js';
+// file://, the wasm, and the layers' class names.
+import '../index.js';
 
 export type BackendName = 'wasm' | 'cpu';
 
@@ -13,4 +15,16 @@ export async function useBackend(name: BackendName): Promise<void> {
   });
   // A backend that cannot start makes setBackend resolve to false, without an error.
   if (!(await tf.setBackend(name))) throw new FileError(`--backend ${name}: tfjs cannot start it here`);
+}
+
+/** Starts wasm, or cpu where that is the one installed. */
+export async function useInstalledBackend(): Promise<BackendName> {
+  try {
+    await useBackend('wasm');
+    return 'wasm';
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    await useBackend('cpu');
+    return 'cpu';
+  }
 }

@@ -2,15 +2,14 @@
 
 import { cpus } from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
-import { FileError } from '../errors.js';
 import { Random } from '../pattern/random.js';
+import { percent, table } from '../topology/table.js';
 import { memory } from '../wasm/memory.js';
-import { type BackendName, useBackend } from './backend.js';
+import { type BackendName, useBackend, useInstalledBackend } from './backend.js';
 import { check, crossing, interleaved, kernelShares, peakGflops, type Times } from './measure.js';
 import { buildNetwork } from './network.js';
 import type { BenchOptions, TrainOptions } from './options.js';
 import { startProgress } from './progress.js';
-import { percent, table } from './report.js';
 import { routed } from './routed.js';
 
 const HIDDEN = [1024, 1024];
@@ -30,7 +29,8 @@ interface Bench {
 }
 
 export async function bench({ backend: asked, batch, rounds, json }: BenchOptions): Promise<void> {
-  const backend = await start(asked);
+  if (asked) await useBackend(asked);
+  const backend = asked ?? (await useInstalledBackend());
   const models = [...DENSITIES.map((density) => ({ density, dense: false, route: false })), { density: 1, dense: true, route: false }];
   if (backend === 'wasm') models.push({ density: 1, dense: true, route: true });
   const progress = startProgress('Measuring', SHOWN + models.length * (rounds + 2), 0);
@@ -77,22 +77,6 @@ export async function bench({ backend: asked, batch, rounds, json }: BenchOption
   } finally {
     progress.stop();
     forget();
-  }
-}
-
-/** The backend that was asked for; else wasm, or cpu where that is the one installed. */
-async function start(asked: BackendName | undefined): Promise<BackendName> {
-  if (asked) {
-    await useBackend(asked);
-    return asked;
-  }
-  try {
-    await useBackend('wasm');
-    return 'wasm';
-  } catch (error) {
-    if (!(error instanceof FileError)) throw error;
-    await useBackend('cpu');
-    return 'cpu';
   }
 }
 

@@ -2,7 +2,8 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { SparseDense } from '../layers/index.js';
+import { layerBytes } from '../topology/bytes.js';
+import { isDense, isSparse } from '../topology/sparse_layer.js';
 
 /** Arrays of a parameter's size that an optimizer keeps. */
 const SLOTS: Record<string, number> = { SparseSgd: 0, SparseMomentum: 1, SparseAdam: 3 };
@@ -12,36 +13,31 @@ export interface LayerFootprint {
   name: string;
   density: number;
   nnz: number;
-  /** Weights, gradient and moments, and for a sparse layer its pattern and Top-KAST's whole vector. */
+  /** What the layer holds, its gradient and the optimizer's moments. */
   bytes: number;
   /** The same of a layer with every weight. */
   denseBytes: number;
 }
 
-/** What `layer` costs while it trains: the values and their gradient, which exist at the same time at the end of each step, and the slots. */
+/** What sparse and dense layers cost while they train: what they hold, the gradient, which is there at the end of each step, and the slots. */
 export function footprint(model: LayersModel, optimizer: tf.Optimizer): LayerFootprint[] {
   // Adam counts steps by weight; a dense Adam has two moments.
   const slots = SLOTS[optimizer.getClassName()] ?? 0;
   const denseSlots = Math.min(slots, 2);
-  return model.layers.map((layer) => {
-    const units = (layer.outputShape as number[]).at(-1) as number;
-    const features = (layer.getInputAt(0) as SymbolicTensor).shape.at(-1) as number;
-    const size = units * features;
-    const denseBytes = FLOAT * (size + units) * (2 + denseSlots);
-    if (!(layer instanceof SparseDense)) return { name: layer.name, density: 1, nnz: size, bytes: denseBytes, denseBytes };
-    const { pattern, backwardDensity } = layer;
-    const { rowOffsets, rowSplits, colIndices } = pattern;
-    const here = rowOffsets.byteLength + rowSplits.byteLength + colIndices.byteLength;
-    const values = FLOAT * (pattern.nnz + units) * (2 + slots);
-    const whole = backwardDensity === undefined ? 0 : FLOAT * size;
-    const bytes = values + here + patternBytesInWasm(pattern) + whole;
-    return { name: layer.name, density: pattern.forwardNnz / size, nnz: pattern.forwardNnz, bytes, denseBytes };
-  });
+  return model.layers
+    .filter((layer) => isSparse(layer) || isDense(layer))
+    .map((layer) => {
+      const units = (layer.outputShape as number[]).at(-1) as number;
+      const features = (layer.getInputAt(0) as SymbolicTensor).shape.at(-1) as number;
+      const [size, biases] = [units * features, hasBias(layer) ? units : 0];
+      const denseBytes = FLOAT * (size + biases) * (2 + denseSlots);
+      if (!isSparse(layer)) return { name: layer.name, density: 1, nnz: size, bytes: denseBytes, denseBytes };
+      const { nnz, forwardNnz } = layer.pattern;
+      const bytes = layerBytes(layer) + FLOAT * (nnz + biases) * (1 + slots);
+      return { name: layer.name, density: forwardNnz / size, nnz: forwardNnz, bytes, denseBytes };
+    });
 }
 
-/** Row and column order of the entries, 16 bits where they fit, each with offsets and splits, and the way from one to the other. Not
- * the borders of blocks in layers wider than 4096, at most a byte per entry. */
-export function patternBytesInWasm({ rows, cols, nnz }: SparseDense['pattern']): number {
-  const width = (bound: number) => (bound <= 1 << 16 ? 2 : 4);
-  return nnz * (width(cols) + width(rows) + 4) + 4 * (2 * rows + 1 + 2 * cols + 1);
+function hasBias(layer: LayersModel['layers'][number]): boolean {
+  return isSparse(layer) ? layer.bias !== undefined : layer.weights.length > 1;
 }

@@ -88,6 +88,51 @@ export function withBenchOptions(command: Command): Command {
     .option('--json', 'print everything as JSON', false);
 }
 
+const JSON_OPTION = ['--json', 'print the result as JSON', false] as const;
+const MODEL = 'a saved model: its folder, its model.json, or the folder of a run';
+
+export function withInspectOptions(command: Command): Command {
+  return command.argument('<model>', MODEL).option(...JSON_OPTION);
+}
+
+export interface PruneOptions {
+  density: number;
+  scope: 'layer' | 'global' | 'lamp';
+  outputFactor?: number;
+  json: boolean;
+}
+
+export function withPruneOptions(command: Command): Command {
+  return command
+    .argument('<model>', `${MODEL}; its sparse layers are pruned or, if it has none, its dense ones`)
+    .argument('<out>', 'folder for the pruned model, new or empty')
+    .requiredOption('--density <share>', 'share of all weights that stays', density)
+    .addOption(new Option('--scope <name>', 'how layers share the weights').choices(['layer', 'global', 'lamp']).default('layer'))
+    .option('--output-factor <f>', 'with --scope layer, the last layer keeps f times the share (default: 2)', positive)
+    .option(...JSON_OPTION);
+}
+
+export interface ConvertOptions {
+  to: 'dense' | 'sparse' | 'safetensors';
+  json: boolean;
+}
+
+export function withConvertOptions(command: Command): Command {
+  const to = new Option('--to <form>', 'dense: for plain tfjs; sparse: a dense model without its zeros; safetensors: a file for Python');
+  return command
+    .argument('<model>', MODEL)
+    .argument('<out>', 'folder for the model, new or empty; with --to safetensors a new file')
+    .addOption(to.choices(['dense', 'sparse', 'safetensors']).makeOptionMandatory())
+    .option(...JSON_OPTION);
+}
+
+export function withReportOptions(command: Command): Command {
+  return command
+    .argument('<run...>', 'folders of runs of train; a dense run among them is what the others are compared with')
+    .option('--out <file>', 'the page (default: report.html in the folder of the run, of several runs in this folder)')
+    .option('--json', 'print what the report tells as JSON', false);
+}
+
 /** What only some methods know. */
 const OWN: Partial<Record<keyof TrainOptions, readonly MethodName[]>> = {
   backwardDensity: ['top-kast'],
@@ -95,6 +140,16 @@ const OWN: Partial<Record<keyof TrainOptions, readonly MethodName[]>> = {
   dropFraction: ['set', 'rigl', 'ggr', 'gse', 'snfs'],
   every: ['top-kast', 'set', 'rigl', 'ggr', 'gse', 'snfs'],
 };
+
+/** What shapes a sparse network, and means nothing for a dense one. */
+const SPARSE_ONLY = ['method', 'density', 'densities', 'distribution'];
+
+/** Whether an option of `train` has any effect beside the others. */
+export function matters(name: keyof TrainOptions, { dense, method, densities }: TrainOptions): boolean {
+  if (dense && (name in OWN || SPARSE_ONLY.includes(name))) return false;
+  if (densities && name === 'distribution') return false;
+  return OWN[name]?.includes(method) ?? true;
+}
 
 /** Checks what one option alone cannot tell. `given` are the names of those that the user wrote. */
 export function checkTogether(options: TrainOptions, given: ReadonlySet<string>): void {

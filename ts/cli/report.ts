@@ -1,42 +1,31 @@
-// The table at the end of a run.
+// `tfjs-sparse report`: runs of `train` as one HTML page.
 
-import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { footprint } from './footprint.js';
-import type { RunState } from './run_folder.js';
+import { createRequire } from 'node:module';
+import { basename, join, resolve } from 'node:path';
+import { writeFileWhole } from '../files/atomic.js';
+import { useInstalledBackend } from './backend.js';
+import { page } from './report/page.js';
+import { type RunReport, readRun } from './report/run.js';
 
-export function report(model: LayersModel, { options, history }: RunState): string {
-  const layers = footprint(model, model.optimizer);
-  const last = history.at(-1);
-  const sum = (pick: (layer: (typeof layers)[number]) => number) => layers.reduce((total, layer) => total + pick(layer), 0);
-  const rows = layers.map(({ name, density, nnz, bytes, denseBytes }) => [
-    name,
-    percent(density),
-    String(nnz),
-    kilobytes(bytes),
-    kilobytes(denseBytes),
-  ]);
-  rows.push(['total', '', String(sum((l) => l.nnz)), kilobytes(sum((l) => l.bytes)), kilobytes(sum((l) => l.denseBytes))]);
-  const steps = history.map(({ msPerStep }) => msPerStep).sort((a, b) => a - b);
-  return [
-    '',
-    table([['layer', 'density', 'weights', 'training bytes', 'dense twin'], ...rows]),
-    '',
-    `Test accuracy ${percent(last?.testAccuracy ?? Number.NaN, 2)} after ${history.length} epoch${history.length === 1 ? '' : 's'} (seed ${options.seed})`,
-    `Time per step ${(steps[steps.length >> 1] ?? Number.NaN).toFixed(2)} ms (median of epochs, batch ${options.batch}, backend ${options.backend})`,
-    'Training bytes: weights, gradients, moments, patterns, and the whole vector that Top-KAST keeps.',
-  ].join('\n');
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+
+export async function report(folders: string[], { out, json }: { out?: string; json: boolean }): Promise<void> {
+  await useInstalledBackend();
+  const names = namesOf(folders);
+  const runs: RunReport[] = [];
+  for (const [i, folder] of folders.entries()) runs.push(await readRun(names[i], folder));
+  const file = out ?? (folders.length === 1 ? join(folders[0], 'report.html') : 'report.html');
+  await writeReport(file, runs);
+  console.log(json ? JSON.stringify({ out: file, runs }, null, 2) : `Report: ${file}`);
 }
 
-export function percent(share: number, digits = 1): string {
-  return `${(100 * share).toFixed(digits)} %`;
+/** Writes the page, replacing an older one. */
+export async function writeReport(file: string, runs: readonly RunReport[]): Promise<void> {
+  await writeFileWhole(file, page(runs, version));
 }
 
-function kilobytes(bytes: number): string {
-  return `${Math.round(bytes / 1024)} kB`;
-}
-
-/** Columns padded to their widest; all but the first to the right. */
-export function table(rows: string[][]): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')).join('\n');
+/** The folders' last parts where these differ, else the folders as given. */
+function namesOf(folders: readonly string[]): string[] {
+  const short = folders.map((folder) => basename(resolve(folder)));
+  return new Set(short).size === short.length ? short : [...folders];
 }

@@ -1,21 +1,32 @@
 // A run on disk: `model/`, replaced as a whole, with the model, its optimizer and where the run stands; `history.json` beside it.
 
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import * as tf from '@tensorflow/tfjs-core';
-import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { FileError } from '../errors.js';
 import { writeFileWhole, writeFolder } from '../files/atomic.js';
-import { modelFiles } from '../files/model_files.js';
 import { checkSaved, type TrainOptions } from './options.js';
+import { checkNewFolder } from './out.js';
+import { filesOf, loadModel } from './saved_model.js';
 
 export interface EpochRecord {
   epoch: number;
   loss: number;
   testAccuracy: number;
   msPerStep: number;
+  /** Density by the name of the sparse layer at the end of the epoch. Runs of 0.1.0 have none of these. */
+  layers?: Record<string, number>;
+  /** Of all sparse layers together. */
+  density?: number;
+  /** What the method moved in the epoch, and ITOP's R_s of the layers that it trains. Not in runs without a method. */
+  dropped?: number;
+  grown?: number;
+  regrown?: number;
+  explored?: number;
 }
+
+/** What a method has moved. */
+export type MovedCounts = Record<'dropped' | 'grown' | 'regrown', number>;
 
 /** Where a run stands: `batch` steps of `epoch` (from 0) are done. */
 export interface RunState {
@@ -25,6 +36,8 @@ export interface RunState {
   /** Sum of the losses of the epoch so far, and the time spent in it. */
   lossSum: number;
   milliseconds: number;
+  /** What moved in the epoch before the run was interrupted. */
+  moved?: MovedCounts;
   history: EpochRecord[];
 }
 
@@ -33,12 +46,7 @@ const FORMAT = 'tfjs-sparse run 1';
 /** The folder for a new run; refuses one that holds anything, and one that cannot be written. */
 export async function newRunFolder(options: TrainOptions): Promise<string> {
   const folder = options.out ?? (await nextFree(join('runs', options.dense ? 'dense' : options.method)));
-  const held = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw new FileError(`${folder}: cannot be used as a folder (${error.code})`, { cause: error });
-  });
-  if (held.length > 0) throw new FileError(`${folder}: expected a new or empty folder, received one with ${held.length} entries`);
-  await checkWritable(folder);
+  await checkNewFolder(folder);
   return folder;
 }
 
@@ -49,34 +57,8 @@ async function nextFree(stem: string): Promise<string> {
   }
 }
 
-/** Training takes minutes: better to learn now that its result cannot be kept. */
-async function checkWritable(folder: string): Promise<void> {
-  const parent = dirname(resolve(folder));
-  try {
-    const madeParent = await mkdir(parent, { recursive: true });
-    // Not recursive: on a file system that takes no folders, such as /proc, Node would try for ever.
-    const made = await mkdir(folder).then(
-      () => folder,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error;
-        return undefined;
-      },
-    );
-    await rm(await mkdtemp(join(folder, '.probe-')), { recursive: true });
-    const created = madeParent ?? made;
-    if (created) await rm(created, { recursive: true });
-  } catch (cause) {
-    throw new FileError(`${folder}: cannot be written (${(cause as NodeJS.ErrnoException).code})`, { cause });
-  }
-}
-
 export async function saveRun(folder: string, model: LayersModel, state: RunState): Promise<void> {
-  let files: Record<string, string | Uint8Array> = {};
-  const collect = tf.io.withSaveHandler(async (artifacts) => {
-    files = modelFiles(artifacts);
-    return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) };
-  });
-  await model.save(collect, { includeOptimizer: true });
+  const files = await filesOf(model);
   files['run.json'] = JSON.stringify({ format: FORMAT, ...state }, null, 2);
   await writeFolder(join(folder, 'model'), files);
   await writeFileWhole(join(folder, 'history.json'), JSON.stringify(state.history, null, 2));
@@ -86,9 +68,9 @@ export async function saveRun(folder: string, model: LayersModel, state: RunStat
 export async function loadRun(folder: string): Promise<{ state: RunState; load(): Promise<LayersModel> }> {
   const file = join(folder, 'model', 'run.json');
   const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new FileError(`${file}: cannot be read (${cause.code}); --resume takes the folder of an earlier run`, { cause });
+    throw new FileError(`${file}: cannot be read (${cause.code}); expected the folder of a run of train`, { cause });
   });
-  return { state: parseState(file, text), load: () => loadLayersModel(pathToFileURL(resolve(folder, 'model')).href) };
+  return { state: parseState(file, text), load: () => loadModel(join(folder, 'model')) };
 }
 
 function parseState(file: string, text: string): RunState {
@@ -98,15 +80,13 @@ function parseState(file: string, text: string): RunState {
   } catch (cause) {
     throw new FileError(`${file}: expected JSON, received ${(cause as Error).message}`, { cause });
   }
-  const numbers = (record: object, ...names: string[]) => names.every((name) => Number.isFinite((record as Record<string, unknown>)[name]));
-  const isRecord = (record: unknown) =>
-    typeof record === 'object' && record !== null && numbers(record, 'epoch', 'loss', 'testAccuracy', 'msPerStep');
   const whole = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0;
   if (
     state?.format !== FORMAT ||
-    typeof state.options !== 'object' ||
+    !isObject(state.options) ||
     !(Array.isArray(state.history) && state.history.every(isRecord)) ||
-    !(whole(state.epoch) && whole(state.batch) && numbers(state, 'lossSum', 'milliseconds'))
+    !(whole(state.epoch) && whole(state.batch) && numbers(state, 'lossSum', 'milliseconds')) ||
+    !(state.moved === undefined || (isObject(state.moved) && numbers(state.moved, 'dropped', 'grown', 'regrown')))
   ) {
     throw new FileError(`${file}: expected the state of a run (${FORMAT})`);
   }
@@ -116,4 +96,14 @@ function parseState(file: string, text: string): RunState {
     throw new FileError(`${file}: ${(cause as Error).message}`, { cause });
   }
   return state;
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+const numbers = (record: object, ...names: string[]) => names.every((name) => Number.isFinite((record as Record<string, unknown>)[name]));
+
+function isRecord(record: unknown): boolean {
+  if (!isObject(record) || !numbers(record, 'epoch', 'loss', 'testAccuracy', 'msPerStep')) return false;
+  const later = ['density', 'dropped', 'grown', 'regrown', 'explored'].filter((name) => name in record);
+  const { layers = {} } = record as { layers?: unknown };
+  return numbers(record, ...later) && isObject(layers) && numbers(layers, ...Object.keys(layers));
 }

@@ -1,20 +1,22 @@
 // `tfjs-sparse train`: a sparse perceptron on MNIST, from the files to the saved model.
 
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve as resolvePath } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { FileError, OptionError } from '../errors.js';
 import { resume as methodsOf } from '../methods/resume.js';
-import type { Training } from '../topology/training.js';
+import { sparseLayers } from '../topology/sparse_layer.js';
+import type { Report, Training } from '../topology/training.js';
 import { useBackend } from './backend.js';
 import { batchOf, epochOrder } from './batches.js';
 import { type Dataset, readDataset, type Split } from './idx.js';
 import { buildNetwork, makeMethod } from './network.js';
 import { checkTogether, type TrainOptions } from './options.js';
 import { startProgress } from './progress.js';
-import { report } from './report.js';
-import { loadRun, newRunFolder, type RunState, saveRun } from './run_folder.js';
+import { describeRun } from './report/run.js';
+import { result } from './result.js';
+import { type EpochRecord, loadRun, newRunFolder, type RunState, saveRun } from './run_folder.js';
 
 /** How often the loop lets signals and timers in. tfjs's promises are resolved ones, which never do. */
 const YIELD_MS = 50;
@@ -31,12 +33,22 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>): 
   const model = resumed ? await resumed.load() : buildNetwork(state.options, dataset.features, dataset.classes);
   const finished = await fitEpochs(model, dataset, state, folder);
   if (finished) {
-    console.log(report(model, state));
+    console.log(result(model, state));
     console.log(`Model and history: ${folder}`);
+    console.log(`Report: ${await reportOf(folder, model, state)}`);
   } else {
     console.log(`Stopped and saved. Go on with: npx tfjs-sparse train --resume ${folder}`);
   }
   return finished;
+}
+
+/** Writes the page about the run, and returns its path. */
+async function reportOf(folder: string, model: LayersModel, { options, history }: RunState): Promise<string> {
+  const file = join(folder, 'report.html');
+  // Not before: the charts take a moment to load.
+  const { writeReport } = await import('./report.js');
+  await writeReport(file, [describeRun(basename(resolvePath(folder)), folder, model, options, history)]);
+  return file;
 }
 
 /** The saved options, with those that may change replaced. */
@@ -68,6 +80,7 @@ async function fitEpochs(model: LayersModel, dataset: Dataset, state: RunState, 
   try {
     while (state.epoch < options.epochs) {
       if (!(await runEpoch(model, attached, dataset, state, batches, stop))) {
+        noteMoved(state, attached);
         await saveRun(folder, model, state);
         return false;
       }
@@ -76,7 +89,9 @@ async function fitEpochs(model: LayersModel, dataset: Dataset, state: RunState, 
         loss: state.lossSum / batches,
         testAccuracy: accuracy(model, dataset.test, dataset),
         msPerStep: state.milliseconds / batches,
+        ...patternsOf(model, state, attached),
       });
+      delete state.moved;
       Object.assign(state, { epoch: state.epoch + 1, batch: 0, lossSum: 0, milliseconds: 0 });
       await saveRun(folder, model, state);
     }
@@ -84,6 +99,26 @@ async function fitEpochs(model: LayersModel, dataset: Dataset, state: RunState, 
   } finally {
     stop.forget();
   }
+}
+
+/** Adds what the method has moved since it was last asked, and returns its report. */
+function noteMoved(state: RunState, method: Training | undefined): Report | undefined {
+  const report = method?.report();
+  if (!report) return undefined;
+  const { dropped, grown, regrown } = state.moved ?? { dropped: 0, grown: 0, regrown: 0 };
+  state.moved = { dropped: dropped + report.dropped, grown: grown + report.grown, regrown: regrown + report.regrown };
+  return report;
+}
+
+/** Where the weights are at the end of an epoch, and what moved in it. */
+function patternsOf(model: LayersModel, state: RunState, method: Training | undefined): Partial<EpochRecord> {
+  const all = sparseLayers(model).map(({ name, pattern: { forwardNnz, rows, cols } }) => ({ name, nnz: forwardNnz, size: rows * cols }));
+  const layers = Object.fromEntries(all.map(({ name, nnz, size }) => [name, nnz / size]));
+  if (all.length === 0) return { layers };
+  const sum = (what: 'nnz' | 'size') => all.reduce((total, layer) => total + layer[what], 0);
+  const report = noteMoved(state, method);
+  const { explored } = report ?? {};
+  return { layers, density: sum('nnz') / sum('size'), ...state.moved, ...(explored === undefined ? {} : { explored }) };
 }
 
 function isNew({ epoch, batch }: RunState): boolean {

@@ -42,7 +42,8 @@ export async function prune(model: LayersModel, args: PruneArgs): Promise<void> 
     size: layer.pattern.rows * layer.pattern.cols,
   }));
   const kept = pruned('prune', named, args);
-  editAll(pruneTo(layers, kept), optimizer ? await carrierOf(optimizer) : () => () => {});
+  // Nothing grows: no record of explored positions is begun.
+  editAll(pruneTo(layers, kept), optimizer ? await carrierOf(optimizer) : () => () => {}, false);
 }
 
 /** A layer's weights, among `size` positions. */

@@ -1,88 +1,87 @@
 // A sparse model from a trained dense one.
 
 import * as tf from '@tensorflow/tfjs-core';
-import { type LayersModel, models } from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { OptionError } from '../errors.js';
 import { thetaOf } from '../ops/powerprop.js';
 import { CsrPattern } from '../pattern/csr.js';
-import { type SparseLayer, sparseLayers } from '../topology/sparse_layer.js';
-import { type PruneArgs, pruned } from './prune.js';
+import { isDense, type SparseLayer } from '../topology/sparse_layer.js';
+import { copyWith, type Replacement } from './copy.js';
+import { type Prunable, type PruneArgs, pruned } from './prune.js';
 
 const GLOROT = { class_name: 'GlorotNormal', config: {} };
 
-interface LayerConfig {
-  class_name: string;
-  config: Record<string, unknown> & { name: string; layers?: LayerConfig[] };
-}
+export type SparsifyArgs = Partial<Omit<PruneArgs, 'optimizer'>>;
 
-interface DenseLayer {
-  name: string;
-  units: number;
-  alpha?: number;
-  getClassName(): string;
-  getWeights(): { dataSync(): ArrayLike<number>; shape: number[] }[];
+/** A dense layer as W [rows, cols] = [units, in]. */
+interface DenseWeights extends Prunable {
+  rows: number;
+  cols: number;
+  phi: Float32Array;
+  alpha: number;
+  bias: Float32Array | undefined;
 }
 
 /**
  * A copy of a model in which `tf.layers.dense` and `layers.powerDense` have become sparse layers that hold their largest weights: pruned at once, as
  * `prune` does. Other layers keep what they are. Not compiled. Costs a copy of the model for a moment.
+ *
+ * Without a `density`, every weight stays that is not exactly 0, and a dense layer without a 0 stays dense: for models that were pruned elsewhere.
+ *
+ * Throws an OptionError for a model without dense layers or with models inside, for weights that are NaN, and where no layer has a weight to drop.
  */
-export async function sparsify(model: LayersModel, args: Omit<PruneArgs, 'optimizer'>): Promise<LayersModel> {
-  const inner = model.layers.find((layer) => 'layers' in layer);
-  if (inner) throw new OptionError('sparsify model', 'one without models inside', inner.name);
-  const dense = model.layers.filter((layer) => ['Dense', 'PowerDense'].includes(layer.getClassName())) as unknown as DenseLayer[];
-  if (dense.length === 0)
-    throw new OptionError(
-      'sparsify model',
-      'one with dense layers',
-      model.layers.map((layer) => layer.name),
-    );
-  const found = dense.map((layer) => {
-    // tfjs's kernel is [in, units]; W is [units, in].
-    const [kernel, bias] = layer.getWeights();
-    const cols = kernel.shape[0];
-    const stored = kernel.dataSync();
-    const phi = new Float32Array(stored.length);
-    for (let row = 0; row < layer.units; row++)
-      for (let col = 0; col < cols; col++) phi[row * cols + col] = stored[col * layer.units + row];
-    const alpha = layer.alpha ?? 1;
-    return {
-      name: layer.name,
-      rows: layer.units,
-      cols,
-      phi,
-      alpha,
-      weights: thetaOf(phi, alpha),
-      size: phi.length,
-      bias: bias?.dataSync() as Float32Array | undefined,
-    };
-  });
-  const kept = pruned('sparsify', found, args);
-  const json = model.toJSON(null, false) as unknown as LayerConfig;
-  for (const layer of json.config.layers ?? []) {
-    const i = found.findIndex(({ name }) => name === layer.config.name);
-    if (i < 0) continue;
-    const { alpha } = found[i];
-    layer.class_name = 'SparseDense';
-    // A layer of its own needs an initializer that draws weights one by one; none is asked here.
-    const { kernel_initializer: drawn } = layer.config as { kernel_initializer?: { class_name?: string } };
-    if (['Identity', 'Orthogonal'].includes(drawn?.class_name ?? '')) layer.config.kernel_initializer = GLOROT;
-    layer.config = { ...layer.config, density: args.density, alpha, seed: 0, state: { nnz: kept[i].length } };
+export async function sparsify(model: LayersModel, args: SparsifyArgs = {}): Promise<LayersModel> {
+  const dense = model.layers.filter(isDense);
+  if (dense.length === 0) {
+    const names = model.layers.map((layer) => layer.name);
+    throw new OptionError('sparsify model', 'one with dense layers', names);
   }
-  const sparse = await models.modelFromJSON({ modelTopology: json as never });
-  for (const layer of sparse.layers) {
-    const i = found.findIndex(({ name }) => name === layer.name);
-    if (i < 0) {
-      layer.setWeights(model.getLayer(layer.name).getWeights());
-      continue;
-    }
-    const { rows, cols, phi, bias } = found[i];
-    const target = sparseLayers({ layers: [layer] })[0] as SparseLayer & { bias: tf.Variable | undefined };
-    target.edit(
-      CsrPattern.fromFlat(rows, cols, kept[i]),
-      Float32Array.from(kept[i], (at) => phi[at]),
-    );
-    if (bias) tf.tidy(() => target.bias?.assign(tf.tensor1d(bias)));
-  }
-  return sparse;
+  const { density } = args;
+  const all = dense.map(weightsOf);
+  const found = density === undefined ? all.filter(({ weights }) => weights.includes(0)) : all;
+  if (found.length === 0) throw new OptionError('sparsify model', 'a density, or layers in which some weights are exactly 0', 'neither');
+  const kept = density === undefined ? found.map(nonzeros) : pruned('sparsify', found, { ...args, density });
+  const sparse = found.map((layer, i) => [layer.name, sparseFrom(layer, kept[i], density)] as const);
+  return copyWith('sparsify', model, new Map(sparse));
+}
+
+function weightsOf(layer: LayersModel['layers'][number]): DenseWeights {
+  const [kernel, bias] = layer.getWeights();
+  const [cols, rows] = kernel.shape;
+  const phi = transposed(kernel.dataSync(), cols, rows);
+  const alpha = (layer as { alpha?: number }).alpha ?? 1;
+  const weights = thetaOf(phi, alpha);
+  return { name: layer.name, rows, cols, phi, alpha, weights, size: phi.length, bias: bias?.dataSync() as Float32Array | undefined };
+}
+
+/** Rows become columns: `matrix` [rows·cols] as [cols·rows]. tfjs's kernel is [in, units], W is [units, in]. */
+function transposed(matrix: ArrayLike<number>, rows: number, cols: number): Float32Array {
+  const result = new Float32Array(rows * cols);
+  for (let row = 0; row < rows; row++) for (let col = 0; col < cols; col++) result[col * rows + row] = matrix[row * cols + col];
+  return result;
+}
+
+function nonzeros({ name, weights }: DenseWeights): Uint32Array {
+  if (weights.some(Number.isNaN)) throw new OptionError(`sparsify weights of ${name}`, 'numbers', Number.NaN);
+  return Uint32Array.from(weights.keys()).filter((at) => weights[at] !== 0);
+}
+
+function sparseFrom({ rows, cols, phi, alpha, size, bias }: DenseWeights, kept: Uint32Array, density: number | undefined): Replacement {
+  return {
+    className: 'SparseDense',
+    config(old) {
+      // A layer of its own needs an initializer that draws weights one by one; none is asked here.
+      const { class_name: drawn = '' } = (old['kernel_initializer'] ?? {}) as { class_name?: string };
+      const initializer = ['Identity', 'Orthogonal'].includes(drawn) ? { kernel_initializer: GLOROT } : {};
+      return { ...old, ...initializer, density: density ?? Math.max(1, kept.length) / size, alpha, seed: 0, state: { nnz: kept.length } };
+    },
+    fill(layer) {
+      const target = layer as unknown as SparseLayer;
+      target.edit(
+        CsrPattern.fromFlat(rows, cols, kept),
+        Float32Array.from(kept, (at) => phi[at]),
+      );
+      if (bias) tf.tidy(() => target.bias?.assign(tf.tensor1d(bias)));
+    },
+  };
 }

@@ -10,6 +10,8 @@ export interface SparseLayer {
   readonly pattern: CsrPattern;
   /** `[nnz]`, in the pattern's order: weights, or φ where `alpha` is not 1. */
   readonly values: tf.Variable;
+  /** `[rows]`, if the layer has one. */
+  readonly bias: tf.Variable | undefined;
   readonly density: number;
   readonly backwardDensity: number | undefined;
   readonly alpha: number;
@@ -45,6 +47,11 @@ export function sparseLayers(model: unknown): SparseLayer[] {
   return [...found];
 }
 
-function isSparse(layer: unknown): layer is SparseLayer {
+export function isSparse(layer: unknown): layer is SparseLayer {
   return typeof (layer as SparseLayer).edit === 'function' && 'backwardDensity' in (layer as object);
+}
+
+/** Whether a layer is tfjs's dense one, or its twin `layers.powerDense`. */
+export function isDense(layer: { getClassName(): string }): boolean {
+  return ['Dense', 'PowerDense'].includes(layer.getClassName());
 }
