@@ -108,6 +108,21 @@ test('pause, questions meanwhile, resume, cancel', async () => {
   await expect(trainer.pause()).rejects.toThrow('trainer: expected a fit under way');
 });
 
+test('a pause asked in the same breath does not overtake the fit', async () => {
+  await trainer.build();
+  let steps = 0;
+  const onProgress = ({ step }: Progress) => {
+    steps = step;
+  };
+  const fitted = trainer.fit({ ...samples(64), epochs: 1e6, batchSize: 16, interval: 0, onProgress });
+  await trainer.pause();
+  // What was on its way arrives; no more comes.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(steps).toBe(1);
+  await trainer.cancel();
+  expect((await fitted).cancelled).toBe(true);
+});
+
 test('data by the script, or sent and given away; no tensor stays', async () => {
   await trainer.build();
   const numbers = samples(32);

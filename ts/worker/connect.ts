@@ -44,6 +44,8 @@ export class Trainer {
   readonly #remote: Remote;
   readonly #gone: Promise<never>;
   #end: (reason: Error) => void = () => {};
+  /** When the last fit is on its way: what is asked of it must not overtake it. */
+  #sent: Promise<unknown> = Promise.resolve();
 
   /** @internal */
   constructor(worker: Worker | NodeWorker) {
@@ -116,22 +118,27 @@ export class Trainer {
   async fit(args: TrainerFitArgs): Promise<Fitted> {
     const { batchSize, epochs, initialEpoch, shuffle, validationSplit, onProgress, interval = 100 } = args;
     checkNumber('trainer.fit interval', interval, 0, Infinity);
-    const samples = await samplesOf('trainer.fit', args);
+    const samples = samplesOf('trainer.fit', args);
+    this.#sent = samples.catch(() => {});
+    const numbers = await samples;
     const listener = onProgress && comlink.proxy(async (progress: Progress) => void (await onProgress(progress)));
-    return this.#ask(this.#remote.fit(samples, { batchSize, epochs, initialEpoch, shuffle, validationSplit }, listener, interval));
+    return this.#ask(this.#remote.fit(numbers, { batchSize, epochs, initialEpoch, shuffle, validationSplit }, listener, interval));
   }
 
   /** Halts the fit after the step under way. Everything else can be asked meanwhile. */
-  pause(): Promise<void> {
+  async pause(): Promise<void> {
+    await this.#sent;
     return this.#ask(this.#remote.pause());
   }
 
-  resume(): Promise<void> {
+  async resume(): Promise<void> {
+    await this.#sent;
     return this.#ask(this.#remote.resume());
   }
 
   /** Ends the fit, paused or not, after the step under way: its promise resolves, with `cancelled` true. */
-  cancel(): Promise<void> {
+  async cancel(): Promise<void> {
+    await this.#sent;
     return this.#ask(this.#remote.cancel());
   }
 
