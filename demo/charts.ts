@@ -26,10 +26,23 @@ export interface ChartOptions {
 
 const AXIS_FONT = '12px system-ui, sans-serif';
 
+/** Charts that have something new to show. They take turns, one a frame: all at once would hold up the page. */
+const waiting = new Map<Chart, () => void>();
+
+function nextFrame(): void {
+  const [first] = waiting;
+  if (!first) return;
+  waiting.delete(first[0]);
+  first[1]();
+  requestAnimationFrame(nextFrame);
+}
+
 /** One chart in `frame`. `show` draws it anew; `frame`'s label says the latest values, for those who hear the page. */
 export class Chart {
   #plot: uPlot | undefined;
   #curves: Curve[] = [];
+  /** Labels of the curves in the plot. */
+  #drawn = '';
 
   constructor(
     readonly frame: HTMLElement,
@@ -41,9 +54,9 @@ export class Chart {
   }
 
   show(curves: Curve[]): void {
-    const same = curves.length === this.#curves.length && curves.every(({ label }, i) => label === this.#curves[i].label);
     this.#curves = curves;
-    this.#draw(!same || !this.#plot);
+    if (waiting.size === 0) requestAnimationFrame(nextFrame);
+    waiting.set(this, () => this.#draw(false));
     const latest = curves.map(
       ({ label, points }) => `${label} ${points.length ? this.options.format(points[points.length - 1][1]) : 'nothing yet'}`,
     );
@@ -56,10 +69,12 @@ export class Chart {
   #draw(anew: boolean): void {
     const tables = this.#curves.map(({ points }) => [points.map(([x]) => x), points.map(([, y]) => y)] as uPlot.AlignedData);
     const data = tables.length > 0 ? uPlot.join(tables) : ([[]] as unknown as uPlot.AlignedData);
-    if (!anew && this.#plot) {
+    const labels = this.#curves.map(({ label }) => label).join();
+    if (!anew && this.#plot && labels === this.#drawn) {
       this.#plot.setData(data);
       return;
     }
+    this.#drawn = labels;
     this.#plot?.destroy();
     const { clientWidth: width, clientHeight: height } = this.frame;
     if (width === 0) return;
