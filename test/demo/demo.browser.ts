@@ -10,13 +10,13 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expectAccessible, launch, listen } from '../support/browser.js';
 import '@tensorflow/tfjs-backend-cpu';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const site = join(root, 'demo-dist');
-const axe = readFileSync(join(root, 'node_modules/axe-core/axe.min.js'), 'utf8');
 const pictures = process.env.TFJS_SPARSE_SCREENSHOTS;
 const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm' };
 
@@ -43,17 +43,7 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/a/b/`;
-  browser = await chromium.launch({
-    executablePath: process.env.TFJS_SPARSE_CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--no-first-run',
-    ],
-  });
+  browser = await launch();
 });
 
 afterAll(async () => {
@@ -73,9 +63,7 @@ async function open(options: Parameters<Browser['newContext']>[0]): Promise<void
   await context?.close();
   context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   page = await context.newPage();
-  said = [];
-  page.on('console', (message) => said.push(message.text()));
-  page.on('pageerror', (error) => said.push(String(error)));
+  said = listen(page);
 }
 
 const status = () => page.textContent('#status');
@@ -88,14 +76,6 @@ async function ended(): Promise<string> {
   return (await status()) as string;
 }
 
-async function accessible(): Promise<void> {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> } }).axe.run(),
-  );
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
-}
-
 async function picture(name: string): Promise<void> {
   if (!pictures) return;
   mkdirSync(pictures, { recursive: true });
@@ -104,7 +84,7 @@ async function picture(name: string): Promise<void> {
 
 test('trains above 95 %, by keyboard alone; classifies what is drawn; the model can be downloaded and loaded', async () => {
   await page.goto(`${url}?seconds=20`);
-  await accessible();
+  await expectAccessible(page);
   await page.evaluate(() => {
     const tasks: number[] = [];
     Object.assign(globalThis, { tasks });
@@ -184,7 +164,7 @@ test('GGR moves density between layers; pause and stop; on a phone, in the dark'
   // ERK gives these layers 7.6, 22.7 and 100 %.
   expect(densities.map(Number)).not.toEqual([7.6, 23, 100]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
-  await accessible();
+  await expectAccessible(page);
   await picture('phone-dark');
   expect(said).toEqual([]);
 });
