@@ -1,29 +1,19 @@
 // The same short bench in every engine: Node 20, 22, 24 and 26 (npm packages, installed outside the repository) and Chromium, each in a process of
 // its own. Shares and ratios are of numbers of the same process, so that engines can be compared. --short: this Node, and Chromium where there is one.
 
-import { execFile, execFileSync, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createServer } from 'vite';
+import { start } from '../scripts/browsers.mjs';
+import { node, VERSIONS } from '../scripts/nodes.mjs';
 import { markdown, record } from './support.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const VERSIONS = [20, 22, 24, 26];
-/** Kept from one run to the next. */
-const INSTALLED = join(tmpdir(), 'tfjs-sparse-engines');
-const BROWSERS = [process.env.TFJS_SPARSE_CHROMIUM, 'chromium', 'chromium-browser', 'google-chrome'].filter(Boolean);
 const LIMIT = 180_000;
-
-function nodeVersion(version) {
-  const folder = join(INSTALLED, String(version));
-  execFileSync('npm', ['install', '--silent', '--no-save', '--no-audit', '--no-fund', '--prefix', folder, `node@${version}`], {
-    stdio: 'ignore',
-  });
-  return join(folder, 'node_modules/.bin/node');
-}
 
 /** Runs engine.mjs in another Node. */
 async function inNode(program, short) {
@@ -32,52 +22,24 @@ async function inNode(program, short) {
   return JSON.parse(stdout.trim().split('\n').at(-1));
 }
 
-/** A page that imports engine.mjs and sends back what it found, served by Vite; nothing where no browser is installed. */
+/** A page that imports engine.mjs and shows what it found, served by Vite; nothing where no browser is installed. */
 async function inChromium(short) {
-  const browser = BROWSERS.find((name) => {
-    try {
-      return execFileSync(name, ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] });
-    } catch {
-      return false;
-    }
-  });
-  if (!browser) throw new Error(`none of ${BROWSERS.join(', ')} is installed; set TFJS_SPARSE_CHROMIUM`);
-  const folder = mkdtempSync(join(tmpdir(), 'engines-'));
-  let arrived;
-  const result = new Promise((resolve, reject) => {
-    arrived = (body) => (body.error ? reject(new Error(body.error)) : resolve(body));
-    setTimeout(() => reject(new Error(`Chromium sent nothing for ${LIMIT / 1000} s`)), LIMIT).unref();
-  });
-  const page = `<!doctype html><script type="module">
-    const send = (body) => fetch('/result', { method: 'POST', body: JSON.stringify(body) });
-    try {
-      const { measure } = await import('/bench/engine.mjs');
-      const engine = navigator.userAgent.match(/Chrome\\/[0-9.]+/)[0].replace('Chrome/', 'Chromium ');
-      await send({ engine, ...(await measure({ short: ${short}, wasmPaths: '/node_modules/@tensorflow/tfjs-backend-wasm/dist/' })) });
-    } catch (error) {
-      await send({ error: String(error.stack) });
-    }
+  const page = `<!doctype html><output></output><script type="module">
+    const { measure } = await import('/bench/engine.mjs');
+    const found = await measure({ short: ${short}, wasmPaths: '/node_modules/@tensorflow/tfjs-backend-wasm/dist/' });
+    document.querySelector('output').textContent = JSON.stringify(found);
   </script>`;
   const serve = (server) => {
     server.middlewares.use((request, response, next) => {
       // Isolated pages have finer timers.
       response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
       response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
-      if (request.url === '/') {
-        response.setHeader('Content-Type', 'text/html').end(page);
-      } else if (request.url === '/result') {
-        let body = '';
-        request.on('data', (chunk) => {
-          body += chunk;
-        });
-        request.on('end', () => {
-          response.end();
-          arrived(JSON.parse(body));
-        });
-      } else next();
+      if (request.url === '/') response.setHeader('Content-Type', 'text/html').end(page);
+      else next();
     });
   };
   const tfjs = ['core', 'layers', 'backend-wasm'].map((name) => `@tensorflow/tfjs-${name}`);
+  const folder = mkdtempSync(join(tmpdir(), 'engines-'));
   const server = await createServer({
     root: ROOT,
     configFile: false,
@@ -88,31 +50,22 @@ async function inChromium(short) {
     optimizeDeps: { include: [...tfjs, '@jax-js/jax'], noDiscovery: true },
     plugins: [{ name: 'bench', configureServer: serve }],
   });
-  let child;
-  let gone;
+  let browser;
   try {
     await server.listen();
-    const url = `http://127.0.0.1:${server.httpServer.address().port}/`;
-    const root = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-    const options = ['--headless', '--disable-gpu', '--no-first-run', `--user-data-dir=${join(folder, 'profile')}`, ...root];
-    child = spawn(browser, [...options, url], { stdio: 'ignore', detached: true });
-    gone = new Promise((resolve) => child.once('close', resolve));
-    const ended = gone.then((code) => Promise.reject(new Error(`${browser} ended with status ${code}`)));
-    ended.catch(() => {});
-    return await Promise.race([result, ended]);
+    browser = await start('Chromium');
+    const { output, errors } = await browser.visit(`http://127.0.0.1:${server.httpServer.address().port}/`, { seconds: LIMIT / 1000 });
+    if (!output) throw new Error(errors.join('\n'));
+    return { engine: browser.version, ...JSON.parse(output) };
   } finally {
-    result.catch(() => {});
+    await browser?.close();
     await server.close();
-    if (child?.exitCode === null) {
-      process.kill(-child.pid); // its group: a browser is many processes
-      await gone;
-    }
     rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
   }
 }
 
 export async function run({ short }) {
-  const engines = Object.fromEntries(VERSIONS.map((version) => [`Node ${version}`, () => inNode(nodeVersion(version), short)]));
+  const engines = Object.fromEntries(VERSIONS.map((version) => [`Node ${version}`, () => inNode(node(version), short)]));
   const chosen = { ...(short ? { 'this Node': () => inNode(process.execPath, short) } : engines), Chromium: () => inChromium(short) };
   const results = [];
   const rows = [];
