@@ -99,7 +99,9 @@ async function openFirefox() {
         else reject(new Error(`${message.error}: ${message.message}`));
       } else if (message.method === 'log.entryAdded' && message.params.level === 'error') {
         const { type, text, source } = message.params;
-        pages.get(source.context)?.push(type === 'console' ? `console: ${text}` : text);
+        // Firefox reports what a policy forbids as an error of JavaScript, beside the one that is thrown.
+        const thrown = type === 'javascript' && !text.startsWith('Content-Security-Policy:');
+        pages.get(source.context)?.push(thrown ? text : `console: ${text}`);
       }
     };
     socket.onclose = () => {

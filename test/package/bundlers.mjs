@@ -16,19 +16,22 @@ const ROLLUP = ['rollup', '@rollup/plugin-node-resolve', '@rollup/plugin-commonj
 export const HELP =
   "The files are in node_modules/tfjs-sparse/wasm: serve them and say where with init({ wasmUrl }), or import 'tfjs-sparse/inline', which needs none.";
 
+/** Minifying takes webpack most of its time. */
+export const QUICK = { optimization: { minimize: false } };
+
 /** `import.meta` of a config that is imported again would be that of its first import. */
 let count = 0;
 
 /** How each tool is run in a folder; what it makes is then in dist/. */
 export const build = {
   vite: (folder) => run(folder, ['node_modules/vite/bin/vite.js', 'build', '--logLevel', 'warn']),
-  async webpack(folder) {
+  async webpack(folder, options = {}) {
     const before = process.cwd();
     process.chdir(folder); // as webpack's own command
     try {
       const { default: config } = await import(`${pathToFileURL(join(folder, 'webpack.config.js'))}?${count++}`);
       const stats = await new Promise((resolve, reject) =>
-        webpack({ ...config, performance: false }, (error, stats) => (error ? reject(error) : resolve(stats))),
+        webpack({ ...config, performance: false, ...options }, (error, stats) => (error ? reject(error) : resolve(stats))),
       );
       const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true });
       assert.deepEqual(
@@ -72,7 +75,7 @@ export async function trains({ check, browsers, expected }, name, server) {
   }
 }
 
-const TRAIN = readFileSync(new URL('./page/train.js', import.meta.url), 'utf8');
+export const TRAIN = readFileSync(new URL('./page/train.js', import.meta.url), 'utf8');
 
 export async function test(context) {
   const { check, packed, browsers } = context;
@@ -81,11 +84,11 @@ export async function test(context) {
   const page = shown('The page');
 
   /** Builds, opens. `changed` may spoil what was built. */
-  async function built(name, tool, files, tools, changed = () => {}) {
+  async function built(name, tool, files, tools, changed = () => {}, options = {}) {
     let done = false;
     await check(`${name}: build`, async () => {
       fill(folder, { ...page, ...files }, tools);
-      await build[tool](folder);
+      await build[tool](folder, options);
       changed();
       done = true;
     });
@@ -110,7 +113,7 @@ export async function test(context) {
   await trains(context, 'import map', await serve(folder));
   await built('Vite, worker', 'vite', shown('Worker'), VITE);
   await dev('Vite dev, worker', shown('Worker'));
-  await built('webpack, worker', 'webpack', { ...shown('webpack'), ...shown('Worker') }, []);
+  await built('webpack, worker', 'webpack', { ...shown('webpack'), ...shown('Worker') }, [], undefined, QUICK);
 
   fill(folder, { ...page, ...shown('esbuild'), ...pick(page, 'main.js') }, ESBUILD);
   await build.esbuild(folder);

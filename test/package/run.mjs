@@ -5,8 +5,8 @@ import { start } from '../../scripts/browsers.mjs';
 import { pack } from './project.mjs';
 import { expected } from './same.mjs';
 
-const PARTS = ['contents', 'types', 'node', 'bundlers'];
-const IN_BROWSERS = ['bundlers'];
+const PARTS = ['contents', 'types', 'sizes', 'node', 'bundlers', 'served', 'registered'];
+const IN_BROWSERS = ['bundlers', 'served', 'registered'];
 /** In all; a browser or server that hangs must not hold up whoever waits for this. */
 const LIMIT = 15 * 60_000;
 
