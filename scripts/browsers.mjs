@@ -148,20 +148,21 @@ async function openFirefox() {
 const OPEN = { Chromium: openChromium, Firefox: openFirefox };
 
 /**
- * Starts a browser. `visit` opens a page in it, by itself, until its `<output>` has text, or something went wrong, or `seconds` are over.
+ * Starts a browser. `visit` opens a page in it, by itself, until its `<output>` has text, or something was thrown (unless
+ * `heedless`), or `seconds` are over.
  * @param {keyof typeof NAMES} name
  */
 export async function start(name) {
   const browser = await OPEN[name]();
   /** @param {string} url @returns {Promise<{ output: string, errors: string[] }>} */
-  async function visit(url, { seconds = 30 } = {}) {
+  async function visit(url, { seconds = 30, heedless = false } = {}) {
     const page = await browser.open(url);
     try {
       const end = Date.now() + 1000 * seconds;
       for (;;) {
         // While a page is being replaced by another there is none to ask.
         const output = await page.evaluate("document.querySelector('output')?.textContent ?? ''").catch(() => '');
-        if (output || page.errors.some((error) => !error.startsWith('console:'))) {
+        if (output || (!heedless && page.errors.some((error) => !error.startsWith('console:')))) {
           await sleep(100); // what else it may have to say
           return { output, errors: page.errors };
         }

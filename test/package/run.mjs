@@ -5,8 +5,8 @@ import { start } from '../../scripts/browsers.mjs';
 import { pack } from './project.mjs';
 import { expected } from './same.mjs';
 
-const PARTS = ['contents', 'types', 'sizes', 'node', 'bundlers', 'served', 'registered'];
-const IN_BROWSERS = ['bundlers', 'served', 'registered'];
+const PARTS = ['contents', 'types', 'sizes', 'node', 'bundlers', 'served', 'registered', 'worker'];
+const IN_BROWSERS = ['bundlers', 'served', 'registered', 'worker'];
 /** In all; a browser or server that hangs must not hold up whoever waits for this. */
 const LIMIT = 15 * 60_000;
 

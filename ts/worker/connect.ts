@@ -38,6 +38,8 @@ export type TrainerFitArgs = SamplesLike &
     interval?: number | undefined;
   };
 
+const ASK_MS = 100;
+
 /** A model that lives and trains in a worker. Every promise rejects with what was thrown there, or with a WorkerError when the worker is gone. */
 export class Trainer {
   readonly #worker: Worker | NodeWorker;
@@ -75,19 +77,22 @@ export class Trainer {
     // Node tells when a worker has ended.
     const lock = 'on' in this.#worker || !globalThis.navigator?.locks ? '' : `tfjs-sparse worker ${Math.random()}`;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new WorkerError(`the worker did not answer within ${timeout} ms: does its script call serve()?`)),
-        timeout,
-      );
-    });
+    let asking: ReturnType<typeof setInterval> | undefined;
     try {
-      await Promise.race([this.#ask(this.#remote.hello(lock)), late]);
+      await new Promise<void>((resolve, reject) => {
+        const late = () => reject(new WorkerError(`the worker did not answer within ${timeout} ms: does its script call serve()?`));
+        // Again and again: in browsers what is posted is lost while a module's script awaits something before it calls serve().
+        const ask = () => void this.#ask(this.#remote.hello(lock)).then(resolve, reject);
+        timer = setTimeout(late, timeout);
+        asking = setInterval(ask, ASK_MS);
+        ask();
+      });
     } catch (error) {
       this.terminate(error as Error);
       throw error;
     } finally {
       clearTimeout(timer);
+      clearInterval(asking);
     }
     if (lock) {
       // Ours as soon as the worker, which holds it, is gone.

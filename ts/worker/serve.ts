@@ -226,10 +226,15 @@ class Host {
   }
 }
 
-/** What a page asks first. `lock`, if not empty, is a name it will wait for. */
+const held = new Map<string, Promise<void>>();
+
+/** What a page asks first, until it is answered. `lock`, if not empty, is a name it will wait for. */
 async function hello(lock: string): Promise<void> {
   // The browser gives a lock back when its holder is gone, however that came about: the only sign a page gets of it.
-  if (lock) await new Promise<void>((taken) => void navigator.locks.request(lock, () => forever(taken)));
+  if (lock && !held.has(lock)) {
+    held.set(lock, new Promise<void>((taken) => void navigator.locks.request(lock, () => forever(taken))));
+  }
+  await held.get(lock);
   await ready();
 }
 
