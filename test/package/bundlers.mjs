@@ -114,6 +114,13 @@ export async function test(context) {
   await built('Vite, worker', 'vite', shown('Worker'), VITE);
   await dev('Vite dev, worker', shown('Worker'));
   await built('webpack, worker', 'webpack', { ...shown('webpack'), ...shown('Worker') }, [], undefined, QUICK);
+  const byEsbuild = { ...shown('Worker'), ...shown('Worker by esbuild') };
+  await built('esbuild, worker', 'esbuild', byEsbuild, ESBUILD);
+  const inlineWorker = {
+    'train.js': inline['train.js'],
+    'trainer.worker.js': shown('Worker')['trainer.worker.js'].replaceAll("'tfjs-sparse'", "'tfjs-sparse/inline'"),
+  };
+  await built('esbuild, worker, inline', 'esbuild', { ...byEsbuild, ...inlineWorker }, ESBUILD, noBinaries);
 
   fill(folder, { ...page, ...shown('esbuild'), ...pick(page, 'main.js') }, ESBUILD);
   await build.esbuild(folder);

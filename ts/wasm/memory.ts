@@ -21,6 +21,12 @@ export function isLoaded(): boolean {
   return module !== undefined;
 }
 
+/** Whether the module is here, or an entrance that need not wait has just brought it. */
+export function isAtHand(): boolean {
+  if (!module) load();
+  return isLoaded();
+}
+
 /** The module, or a NotReadyError that says what to do. Whatever calls into wasm has called this first. */
 export function loaded(): { memory: WebAssembly.Memory; variant: Variant } {
   if (!module) load();
