@@ -1,7 +1,7 @@
 // The files of docs/guides/bundlers.md, built with each tool and opened in each browser.
 
 import assert from 'node:assert/strict';
-import { copyFileSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { createServer } from 'vite';
@@ -116,6 +116,13 @@ export async function test(context) {
   await built('webpack, worker', 'webpack', { ...shown('webpack'), ...shown('Worker') }, [], undefined, QUICK);
   const byEsbuild = { ...shown('Worker'), ...shown('Worker by esbuild') };
   await built('esbuild, worker', 'esbuild', byEsbuild, ESBUILD);
+  await check('import map, worker: build', async () => {
+    fill(folder, { ...byEsbuild, ...shown('No bundler') }, ESBUILD);
+    await run(folder, ['build.mjs']);
+    cpSync(join(folder, 'dist/trainer.worker.js'), join(folder, 'trainer.worker.js'));
+    cpSync(join(folder, 'dist/wasm'), join(folder, 'wasm'), { recursive: true });
+  });
+  await trains(context, 'import map, worker', await serve(folder));
   const inlineWorker = {
     'train.js': inline['train.js'],
     'trainer.worker.js': shown('Worker')['trainer.worker.js'].replaceAll("'tfjs-sparse'", "'tfjs-sparse/inline'"),

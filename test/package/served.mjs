@@ -1,6 +1,7 @@
 // Servers as they are: strict about scripts, careless about types, without the file.
 
 import assert from 'node:assert/strict';
+import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, HELP, TRAIN } from './bundlers.mjs';
 import { fill, shown } from './project.mjs';
@@ -63,6 +64,19 @@ export async function test({ check, packed, browsers, expected }) {
   await open('a page instead', binary({ type: 'text/html', body: html }), throws(`expected the wasm binary, received text/html. ${HELP}`));
   await open('a page as application/wasm', binary({ type: 'application/wasm', body: html }), throws('cannot be compiled ('));
   await open('connect-src', { headers: { 'Content-Security-Policy': "connect-src 'none'" } }, throws('cannot be fetched ('));
+  // tfjs's own wasm backend, under the same policy.
+  const wasm = TRAIN.replace(
+    "import '@tensorflow/tfjs-backend-cpu'",
+    "import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'",
+  ).replace("await tf.setBackend('cpu')", "setWasmPaths('./tfjs/');\n  await tf.setBackend('wasm')");
+  fill(folder, { ...files, 'train.js': wasm }, ['esbuild']);
+  // Its glue asks for modules of Node, which its package.json takes away from browsers.
+  await build.esbuild(folder);
+  mkdirSync(join(folder, 'dist/tfjs'));
+  for (const name of ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-threaded-simd.wasm']) {
+    cpSync(join(folder, 'node_modules/@tensorflow/tfjs-backend-wasm/dist', name), join(folder, 'dist/tfjs', name));
+  }
+  await open("tfjs's wasm backend, script-src 'self' 'wasm-unsafe-eval'", { headers: ALLOWING }, trains);
 
   fill(folder, { ...files, 'main.js': main.replace('await ready();\n', '') }, ['esbuild']);
   await build.esbuild(folder);
