@@ -63,10 +63,10 @@ export async function run(folder, args, { program = process.execPath, env = {}, 
   return stdout;
 }
 
-/** The files that a section of docs/guides/bundlers.md shows: blocks whose first line after the language names them. @param {string} section */
+/** The files that a section of docs/guides/bundlers.md shows: blocks with a file name. @param {string} section */
 export function shown(section) {
   const guide = readFileSync(join(ROOT, 'docs/guides/bundlers.md'), 'utf8');
   const found = guide.split(/^## /m).find((text) => text.startsWith(`${section}\n`));
   if (!found) throw new Error(`docs/guides/bundlers.md has no section ${section}`);
-  return Object.fromEntries([...found.matchAll(/^```\w+ (\S+)\n(.*?)^```$/gms)].map(([, path, content]) => [path, content]));
+  return Object.fromEntries([...found.matchAll(/^```\w+ file=(\S+)\n(.*?)^```$/gms)].map(([, path, content]) => [path, content]));
 }

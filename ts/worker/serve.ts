@@ -6,7 +6,6 @@ import * as comlink from 'comlink/dist/esm/comlink.mjs';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { ready } from '#load';
 import { OptionError, WorkerError } from '../errors.js';
-import { isAtHand } from '../wasm/memory.js';
 import { Control, type Progress } from './control.js';
 import { type Answer, type Numbers, toWire } from './wire.js';
 
@@ -236,8 +235,7 @@ async function hello(lock: string): Promise<void> {
     held.set(lock, new Promise<void>((taken) => void navigator.locks.request(lock, () => forever(taken))));
   }
   await held.get(lock);
-  // The script may have come by tfjs-sparse/inline, and no file be there.
-  if (!isAtHand()) await ready();
+  await ready();
 }
 
 function forever(began: () => void): Promise<never> {
