@@ -7,7 +7,8 @@ import { layers, optimizers, ShapeError, topKast } from 'tfjs-sparse';
 import { serve } from 'tfjs-sparse/worker';
 
 serve({
-  build({ units = 16, seed = 1, optimizer = 'sgd' } = {}) {
+  async build({ units = 16, seed = 1, optimizer = 'sgd', wait = 0 } = {}) {
+    await new Promise((resolve) => setTimeout(resolve, wait));
     const model = tfl.sequential({
       layers: [
         layers.dense({ inputShape: [8], units, activation: 'relu', density: 0.3, backwardDensity: 0.6, seed, name: 'hidden' }),
@@ -27,6 +28,10 @@ serve({
     },
     caused() {
       throw new TypeError('outer', { cause: new RangeError('inner') });
+    },
+    cyclic() {
+      const error = new Error('round and round');
+      throw Object.assign(error, { cause: error });
     },
     text() {
       throw 'just text';

@@ -96,8 +96,6 @@ test('pause, questions meanwhile, resume, cancel', async () => {
   expect(halted).toBe(0.3);
   const [first, second] = [await trainer.artifacts(), await trainer.artifacts()];
   expect(new Uint8Array(first.weightData as ArrayBuffer)).toEqual(new Uint8Array(second.weightData as ArrayBuffer));
-  await expect(trainer.fit(samples(4))).rejects.toThrow('trainer.fit: expected no fit under way');
-  await expect(trainer.build()).rejects.toThrow('trainer.build: expected no fit under way');
   const before = steps;
   await trainer.resume();
   await until(() => steps > before + 10);
@@ -121,6 +119,47 @@ test('a pause asked in the same breath does not overtake the fit', async () => {
   expect(steps).toBe(1);
   await trainer.cancel();
   expect((await fitted).cancelled).toBe(true);
+});
+
+test('a model is built, loaded and trained by one call at a time, in the order of the calls', async () => {
+  const slow = trainer.build({ units: 8, wait: 50 });
+  await expect(trainer.build({ units: 24 })).rejects.toThrow('trainer.build: expected no build under way');
+  await expect(trainer.fit(samples(8))).rejects.toThrow('trainer.fit: expected no build under way');
+  await slow;
+  const fitted = trainer.fit({ ...samples(8), epochs: 1e6 });
+  await expect(trainer.build({ units: 24 })).rejects.toThrow('trainer.build: expected no fit under way; wait for it, or cancel() a fit');
+  await expect(trainer.load(await trainer.artifacts())).rejects.toThrow('trainer.load: expected no fit under way');
+  await trainer.cancel();
+  expect((await fitted).cancelled).toBe(true);
+});
+
+test('a listener that never answers holds up an epoch, and no cancel', async () => {
+  await trainer.build();
+  const silent = new Promise(() => {});
+  const fitted = trainer.fit({ ...samples(8), epochs: 10, onProgress: () => silent });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await trainer.cancel();
+  expect(await fitted).toMatchObject({ cancelled: true, epoch: [0] });
+});
+
+test('a listener that refuses the end of the last epoch is heard', async () => {
+  await trainer.build();
+  const onProgress = async ({ epochEnd }: Progress) => {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (epochEnd) throw new RangeError('enough');
+  };
+  await expect(trainer.fit({ ...samples(8), interval: 0, onProgress })).rejects.toThrow(new RangeError('enough'));
+});
+
+test('a part of an array goes over alone', async () => {
+  await trainer.build();
+  const { x, y } = samples(8);
+  const whole = new Float32Array(1000);
+  whole.set(x.data, 100);
+  const part = { data: whole.subarray(100, 164), shape: [8, 8] };
+  expect((await trainer.predict(part)).data).toEqual((await trainer.predict(x)).data);
+  await trainer.fit({ x: part, y, transfer: true });
+  expect(whole.length).toBe(1000);
 });
 
 test('data by the script, or sent and given away; no tensor stays', async () => {
@@ -161,6 +200,7 @@ test('errors come back as themselves', async () => {
   const caused = (await thrown('caused')) as TypeError;
   expect(caused).toBeInstanceOf(TypeError);
   expect(caused.cause).toBeInstanceOf(RangeError);
+  expect(((await thrown('cyclic')) as Error).cause).toMatchObject({ message: 'round and round' });
   expect(await thrown('text')).toEqual(new Error('just text'));
   await expect(trainer.call('none')).rejects.toBeInstanceOf(OptionError);
   await expect(trainer.predict(samples(1).x)).rejects.toThrow('expected a model');
@@ -200,6 +240,8 @@ test('a script that is missing, throws, or does not serve', async () => {
   await expect(connect(broken)).rejects.toMatchObject({ name: 'WorkerError', message: 'the worker ended: not today' });
   const idle = new Worker('setInterval(() => {}, 1000)', { ...quiet, eval: true });
   await expect(connect(idle, { timeout: 50 })).rejects.toThrow('did not answer within 50 ms: does its script call serve()?');
+  await expect(connect(broken, { timeout: Number.NaN })).rejects.toThrow('connect timeout: expected a number > 0, received NaN');
+  (await connect(new Worker(script, quiet), { timeout: Number.POSITIVE_INFINITY })).terminate();
   await expect(connect({} as Worker)).rejects.toThrow('connect: expected a worker');
   expect(() => serve({})).toThrow('expected to run in a worker');
 });

@@ -16,7 +16,7 @@ interface NodeWorker {
 }
 
 export interface ConnectOptions {
-  /** Milliseconds in which the script has to be there. Default 30 000. */
+  /** Milliseconds in which the script has to be there; Infinity for no limit. Default 30 000. */
   timeout?: number | undefined;
 }
 
@@ -46,7 +46,7 @@ export class Trainer {
   readonly #remote: Remote;
   readonly #gone: Promise<never>;
   #end: (reason: Error) => void = () => {};
-  /** When the last fit is on its way: what is asked of it must not overtake it. */
+  /** When the last call is on its way. */
   #sent: Promise<unknown> = Promise.resolve();
 
   /** @internal */
@@ -82,8 +82,9 @@ export class Trainer {
       await new Promise<void>((resolve, reject) => {
         const late = () => reject(new WorkerError(`the worker did not answer within ${timeout} ms: does its script call serve()?`));
         // Again and again: in browsers what is posted is lost while a module's script awaits something before it calls serve().
-        const ask = () => void this.#ask(this.#remote.hello(lock)).then(resolve, reject);
-        timer = setTimeout(late, timeout);
+        const ask = () => void this.#ask(() => this.#remote.hello(lock)).then(resolve, reject);
+        // Timers know no Infinity.
+        if (timeout < 2 ** 31) timer = setTimeout(late, timeout);
         asking = setInterval(ask, ASK_MS);
         ask();
       });
@@ -101,7 +102,13 @@ export class Trainer {
     return this;
   }
 
-  async #ask<T>(answer: Promise<Answer<T>>): Promise<T> {
+  /** Calls go over in the order in which they were made, also where one of them has to get its numbers together first. */
+  async #ask<A, T>(call: (argument: A) => Promise<Answer<T>>, argument?: Promise<A>): Promise<T> {
+    // It may fail before its turn has come.
+    argument?.catch(() => {});
+    const turn = this.#sent.then(() => argument as Promise<A>);
+    const answer = turn.then(call);
+    this.#sent = turn.catch(() => {});
     const got = await Promise.race([answer, this.#gone]);
     if ('error' in got) throw fromWire(got.error);
     return got.value;
@@ -109,12 +116,12 @@ export class Trainer {
 
   /** Makes the model by the script's `build`, in the place of the one before. */
   build(options?: unknown): Promise<void> {
-    return this.#ask(this.#remote.build(options));
+    return this.#ask(() => this.#remote.build(options));
   }
 
   /** Takes over a model: artifacts (see {@link artifacts}), or a URL that tfjs can load in the worker. */
   load(source: Artifacts | string): Promise<void> {
-    return this.#ask(this.#remote.load(source));
+    return this.#ask(() => this.#remote.load(source));
   }
 
   /**
@@ -123,53 +130,48 @@ export class Trainer {
   async fit(args: TrainerFitArgs): Promise<Fitted> {
     const { batchSize, epochs, initialEpoch, shuffle, validationSplit, onProgress, interval = 100 } = args;
     checkNumber('trainer.fit interval', interval, 0, Infinity);
-    const samples = samplesOf('trainer.fit', args);
-    this.#sent = samples.catch(() => {});
-    const numbers = await samples;
     const listener = onProgress && comlink.proxy(async (progress: Progress) => void (await onProgress(progress)));
-    return this.#ask(this.#remote.fit(numbers, { batchSize, epochs, initialEpoch, shuffle, validationSplit }, listener, interval));
+    const options = { batchSize, epochs, initialEpoch, shuffle, validationSplit };
+    return this.#ask((samples) => this.#remote.fit(samples, options, listener, interval), samplesOf('trainer.fit', args));
   }
 
   /** Halts the fit after the step under way. Everything else can be asked meanwhile. */
-  async pause(): Promise<void> {
-    await this.#sent;
-    return this.#ask(this.#remote.pause());
+  pause(): Promise<void> {
+    return this.#ask(() => this.#remote.pause());
   }
 
-  async resume(): Promise<void> {
-    await this.#sent;
-    return this.#ask(this.#remote.resume());
+  resume(): Promise<void> {
+    return this.#ask(() => this.#remote.resume());
   }
 
   /** Ends the fit, paused or not, after the step under way: its promise resolves, with `cancelled` true. */
-  async cancel(): Promise<void> {
-    await this.#sent;
-    return this.#ask(this.#remote.cancel());
+  cancel(): Promise<void> {
+    return this.#ask(() => this.#remote.cancel());
   }
 
   /** The model's output, for models with one. */
   async predict(x: NumbersLike, { batchSize }: { batchSize?: number | undefined } = {}): Promise<Numbers> {
-    return this.#ask(this.#remote.predict(await plain('trainer.predict x', x), batchSize));
+    return this.#ask((numbers) => this.#remote.predict(numbers, batchSize), plain('trainer.predict x', x));
   }
 
   /** Loss and metrics by name. */
   async evaluate(samples: SamplesLike, { batchSize }: { batchSize?: number | undefined } = {}): Promise<Record<string, number>> {
-    return this.#ask(this.#remote.evaluate(await samplesOf('trainer.evaluate', samples), batchSize));
+    return this.#ask((numbers) => this.#remote.evaluate(numbers, batchSize), samplesOf('trainer.evaluate', samples));
   }
 
   /** Saves where the worker can: `indexeddb://name` in browsers (workers have no localStorage and no downloads), `file://folder` on Node. */
   save(url: string, { includeOptimizer = false }: { includeOptimizer?: boolean } = {}): Promise<void> {
-    return this.#ask(this.#remote.save(url, includeOptimizer));
+    return this.#ask(() => this.#remote.save(url, includeOptimizer));
   }
 
   /** The model as tfjs's artifacts, transferred: for `tf.loadLayersModel(tf.io.fromMemory(artifacts))` here, for a download, or for another worker. */
   artifacts({ includeOptimizer = false }: { includeOptimizer?: boolean } = {}): Promise<Artifacts> {
-    return this.#ask(this.#remote.artifacts(includeOptimizer));
+    return this.#ask(() => this.#remote.artifacts(includeOptimizer));
   }
 
   /** Runs one of the script's `functions`, between two steps. */
   call(name: string, ...args: unknown[]): Promise<unknown> {
-    return this.#ask(this.#remote.call(name, args));
+    return this.#ask(() => this.#remote.call(name, args));
   }
 
   /** Ends the worker, whatever it does; calls under way reject. */
@@ -208,5 +210,6 @@ async function samplesOf(what: string, samples: SamplesLike): Promise<Samples> {
  */
 export function connect(worker: Worker | NodeWorker, { timeout = 30_000 }: ConnectOptions = {}): Promise<Trainer> {
   if (typeof worker?.postMessage !== 'function') return Promise.reject(new OptionError('connect', 'a worker', worker));
+  if (!(timeout > 0)) return Promise.reject(new OptionError('connect timeout', 'a number > 0', timeout));
   return new Trainer(worker).start(timeout);
 }

@@ -26,6 +26,10 @@ const YIELD_MS = 16;
 
 export class Control extends Callback {
   #cancelled = false;
+  #cancel: () => void = () => {};
+  readonly #cancelling = new Promise<void>((resolve) => {
+    this.#cancel = resolve;
+  });
   #resume: (() => void) | undefined;
   #paused: Promise<void> | undefined;
   #epoch = 0;
@@ -62,6 +66,7 @@ export class Control extends Callback {
 
   cancel(): void {
     this.#cancelled = true;
+    this.#cancel();
     this.resume();
   }
 
@@ -88,8 +93,15 @@ export class Control extends Callback {
   }
 
   override async onEpochEnd(_epoch: number, logs?: Logs): Promise<void> {
+    await this.#answered();
     this.#send(logs, true);
-    await this.#sending;
+    await this.#answered();
+  }
+
+  /** A listener that is late is waited for, unless the fit is cancelled. */
+  async #answered(): Promise<void> {
+    await Promise.race([this.#sending, this.#cancelling]);
+    if (this.#cancelled) this.model.stopTraining = true;
     if (this.#refused) throw this.#refused.error;
   }
 

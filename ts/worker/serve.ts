@@ -73,6 +73,8 @@ class Host {
   #model: LayersModel | undefined;
   #callbacks: Callback[] = [];
   #fit: Control | undefined;
+  /** What has the model to itself. */
+  #taken: 'build' | 'load' | 'fit' | undefined;
 
   constructor(readonly service: Service) {}
 
@@ -81,26 +83,39 @@ class Host {
     return this.#model;
   }
 
-  async build(options: unknown): Promise<void> {
-    if (!this.service.build) throw new OptionError('trainer.build', 'a worker whose serve({ build }) makes models', this.service);
-    this.#idle('build');
-    const built = await this.service.build(options as never);
-    const isModel = typeof (built as LayersModel)?.predict === 'function';
-    const { model, callbacks = [] } = isModel ? { model: built as LayersModel } : (built as Built);
-    if (typeof model?.predict !== 'function') throw new OptionError('serve build', 'a model, or { model, callbacks }', built);
-    this.#replace(model, callbacks);
+  /** One at a time: a model must not go while it trains, nor the slower of two come last. */
+  async #alone<T>(what: 'build' | 'load' | 'fit', work: () => Promise<T>): Promise<T> {
+    if (this.#taken) throw new WorkerError(`trainer.${what}: expected no ${this.#taken} under way; wait for it, or cancel() a fit`);
+    this.#taken = what;
+    try {
+      return await work();
+    } finally {
+      this.#taken = undefined;
+    }
+  }
+
+  build(options: unknown): Promise<void> {
+    return this.#alone('build', async () => {
+      if (!this.service.build) throw new OptionError('trainer.build', 'a worker whose serve({ build }) makes models', this.service);
+      const built = await this.service.build(options as never);
+      const isModel = typeof (built as LayersModel)?.predict === 'function';
+      const { model, callbacks = [] } = isModel ? { model: built as LayersModel } : ((built ?? {}) as Built);
+      if (typeof model?.predict !== 'function') throw new OptionError('serve build', 'a model, or { model, callbacks }', built);
+      this.#replace(model, callbacks);
+    });
   }
 
   /** From artifacts that came over, or from a URL that tfjs can load. */
-  async load(source: Artifacts | string): Promise<void> {
-    this.#idle('load');
-    const model = await loadLayersModel(typeof source === 'string' ? source : tf.io.fromMemory(source));
-    try {
-      this.#replace(model, (await this.service.loaded?.(model)) ?? []);
-    } catch (error) {
-      if (this.#model !== model) model.dispose();
-      throw error;
-    }
+  load(source: Artifacts | string): Promise<void> {
+    return this.#alone('load', async () => {
+      const model = await loadLayersModel(typeof source === 'string' ? source : tf.io.fromMemory(source));
+      try {
+        this.#replace(model, (await this.service.loaded?.(model)) ?? []);
+      } catch (error) {
+        if (this.#model !== model) model.dispose();
+        throw error;
+      }
+    });
   }
 
   #replace(model: LayersModel, callbacks: Callback[]): void {
@@ -114,27 +129,24 @@ class Host {
     this.#callbacks = callbacks;
   }
 
-  #idle(what: string): void {
-    if (this.#fit) throw new WorkerError(`trainer.${what}: expected no fit under way; cancel() it, or wait for it`);
-  }
-
-  async fit(samples: Samples, options: FitOptions, listener: Listener | undefined, interval: number): Promise<Fitted> {
-    this.#idle('fit');
-    const { model } = this;
-    const control = new Control(listener, interval);
-    this.#fit = control;
-    const own: tf.Tensor[] = [];
-    try {
-      const { x, y, validationData } = await this.#tensors(samples, own);
-      const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-      const callbacks = [...this.#callbacks, control];
-      const validation = validationData ? { validationData } : {};
-      const { history, epoch } = await model.fit(x, y, { verbose: 0, ...given, ...validation, callbacks, yieldEvery: 'never' });
-      return { history: history as Record<string, number[]>, epoch, cancelled: control.cancelled };
-    } finally {
-      this.#fit = undefined;
-      tf.dispose(own);
-    }
+  fit(samples: Samples, options: FitOptions, listener: Listener | undefined, interval: number): Promise<Fitted> {
+    return this.#alone('fit', async () => {
+      const { model } = this;
+      const control = new Control(listener, interval);
+      this.#fit = control;
+      const own: tf.Tensor[] = [];
+      try {
+        const { x, y, validationData } = await this.#tensors(samples, own);
+        const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+        const callbacks = [...this.#callbacks, control];
+        const validation = validationData ? { validationData } : {};
+        const { history, epoch } = await model.fit(x, y, { verbose: 0, ...given, ...validation, callbacks, yieldEvery: 'never' });
+        return { history: history as Record<string, number[]>, epoch, cancelled: control.cancelled };
+      } finally {
+        this.#fit = undefined;
+        tf.dispose(own);
+      }
+    });
   }
 
   async #tensors(samples: Samples, own: tf.Tensor[]): Promise<Data> {
@@ -265,7 +277,14 @@ export function serve(service: Service): void {
     hello: answering(hello),
     build: answering((options) => host.build(options)),
     load: answering((source) => host.load(source)),
-    fit: answering((samples, options, listener, interval) => host.fit(samples, options, listener, interval)),
+    fit: answering(async (samples, options, listener, interval) => {
+      try {
+        return await host.fit(samples, options, listener, interval);
+      } finally {
+        // It came with a port of its own.
+        (listener as Partial<comlink.ProxyMethods> | undefined)?.[comlink.releaseProxy]?.();
+      }
+    }),
     pause: answering(() => host.pause()),
     resume: answering(() => host.resume()),
     cancel: answering(() => host.cancel()),

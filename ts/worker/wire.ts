@@ -21,7 +21,8 @@ export async function plain(what: string, numbers: NumbersLike): Promise<Numbers
   if (!Array.isArray(shape) || shape.reduce((a, b) => a * b, 1) !== data.length) {
     throw new OptionError(`${what} shape`, `one of ${data.length} elements`, shape);
   }
-  return { data, shape };
+  // A view would take along, or give away, all that it is a view of.
+  return { data: data.byteLength === data.buffer.byteLength ? data : data.slice(), shape };
 }
 
 /** An answer: a value, or what was thrown. */
@@ -41,11 +42,14 @@ const classes: Record<string, new (...args: never[]) => Error> = {
   ...{ EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError },
 };
 
-export function toWire(error: unknown): WireError {
+/** Causes of causes that go over; one may be its own. */
+const DEPTH = 8;
+
+export function toWire(error: unknown, depth = DEPTH): WireError {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error), stack: undefined, cause: undefined, fields: {} };
   const { name, message, stack, cause } = error;
   const fields = Object.fromEntries(Object.entries(error).filter(([key, value]) => !(key in { name, cause }) && clonable(value)));
-  return { name, message, stack, cause: cause === undefined ? undefined : toWire(cause), fields };
+  return { name, message, stack, cause: cause === undefined || depth === 0 ? undefined : toWire(cause, depth - 1), fields };
 }
 
 function clonable(value: unknown): boolean {
