@@ -3,7 +3,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -66,6 +66,15 @@ function withoutMessages(binaryen, binary) {
   return module.emitBinary();
 }
 
+/** A binary with a custom section that says of which sources and which variant it is: the loader refuses those of another version. */
+function stamped(/** @type {Uint8Array} */ bytes, /** @type {string} */ variant) {
+  const field = (/** @type {string} */ text) => [text.length, ...new TextEncoder().encode(text)];
+  const content = [...field('tfjs-sparse'), ...new TextEncoder().encode(`${stamp} ${variant}`)];
+  // One byte of length is enough for both.
+  return Buffer.concat([bytes, Uint8Array.of(0, content.length, ...content)]);
+}
+
+const stamp = sourceHash().slice(0, 16);
 const PATH = toolchainPath();
 const { default: binaryen } = await import('binaryen');
 mkdirSync(out, { recursive: true });
@@ -123,10 +132,16 @@ for (const [name, features] of Object.entries(variants)) {
     ],
     { stdio: 'inherit' },
   );
+  const optimized = join(out, `${name}.wasm`);
+  writeFileSync(optimized, stamped(readFileSync(optimized), name));
   glue.add(readFileSync(join(built, 'kernels.js'), 'utf8'));
-  copyFileSync(join(built, 'kernels.d.ts'), join(out, 'kernels.d.ts'));
+  const types = readFileSync(join(built, 'kernels.d.ts'), 'utf8');
+  writeFileSync(
+    join(out, 'kernels.d.ts'),
+    `${types}\n/** What the binaries of these sources are stamped with. */\nexport const STAMP: string;\n`,
+  );
   console.log(`${name}: ${statSync(join(out, `${name}.wasm`)).size} bytes`);
 }
 if (glue.size !== 1) throw new Error('the two binaries need different glue; ts/wasm loads them with one');
-writeFileSync(join(out, 'kernels.js'), [...glue][0]);
+writeFileSync(join(out, 'kernels.js'), `${[...glue][0]}\nexport const STAMP = '${stamp}';\n`);
 writeFileSync(join(out, 'sources.json'), `${JSON.stringify({ sources: sourceHash() }, null, 2)}\n`);

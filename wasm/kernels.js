@@ -871,3 +871,5 @@ async function __wbg_init_once(module_or_path) {
 }
 
 export { initSync, __wbg_init as default };
+
+export const STAMP = '92b96a4b031cf81a';

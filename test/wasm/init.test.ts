@@ -103,8 +103,25 @@ test.each<[string, () => object]>([
   ['the promise of one', () => Promise.resolve(wasm('simd128.wasm'))],
 ])('module may be %s', async (_, make) => {
   const { init } = await import('../../ts/wasm/load.web.js');
-  await init({ module: make() as WebAssembly.Module, variant: 'simd128' });
+  await init({ module: make() as WebAssembly.Module });
   await works();
+});
+
+test.each<[string, () => Uint8Array<ArrayBuffer>, string]>([
+  ['no binary of ours', () => Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), 'another wasm binary'],
+  [
+    'that of another version',
+    () => new Uint8Array(simd).fill(48, simd.lastIndexOf('tfjs-sparse') + 11, simd.length - 8),
+    'that of another one',
+  ],
+])('%s is refused before anything is called, and the right one may follow', async (_, make, received) => {
+  const { init } = await import('../../ts/wasm/load.web.js');
+  const message = `init module: expected the binary of this version of tfjs-sparse, received ${received}.`;
+  await expect(init({ module: make() })).rejects.toMatchObject({ name: 'FileError', message: expect.stringContaining(message) });
+  await init({ module: simd });
+  await works();
+  // The binary itself says which it is.
+  expect((await import('../../ts/wasm/memory.js')).memory().variant).toBe('simd128');
 });
 
 test('options that are none are refused, and change nothing', async () => {

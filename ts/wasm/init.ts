@@ -1,6 +1,6 @@
 // What the entrances share: the binary comes from somewhere, once, and everything else waits for it.
 
-import { initSync } from '../../wasm/kernels.js';
+import { initSync, STAMP } from '../../wasm/kernels.js';
 import { FileError, OptionError } from '../errors.js';
 import { attach, isLoaded } from './memory.js';
 import { bestVariant, VARIANTS, type Variant } from './variant.js';
@@ -11,7 +11,7 @@ export interface InitOptions {
   wasmUrl?: string | URL | undefined;
   /** The binary itself, for hosts that bring it along: compiled, as bytes, or as what `fetch` returns. */
   module?: WebAssembly.Module | BufferSource | Response | PromiseLike<WebAssembly.Module | BufferSource | Response> | undefined;
-  /** Which binary. Default: relaxed-simd where the engine can run it, else simd128; on Node the environment variable `TFJS_SPARSE_VARIANT` goes first. */
+  /** Which of the files. Default: relaxed-simd where the engine can run it, else simd128; on Node the environment variable `TFJS_SPARSE_VARIANT` goes first. */
   variant?: Variant | undefined;
 }
 
@@ -30,9 +30,9 @@ let loading: Promise<void> | undefined;
 /** The public pair for one entrance. */
 export function initFrom(entrance: Entrance): { init(options?: InitOptions): Promise<void>; ready(): Promise<void> } {
   async function load({ wasmUrl, module, variant = entrance.variant() }: InitOptions): Promise<void> {
-    if (module !== undefined) start(await compiled(await module, 'init module'), variant);
-    else if (wasmUrl !== undefined) start(await entrance.from(fileOf(String(wasmUrl), variant)), variant);
-    else start(await entrance.own(variant), variant);
+    if (module !== undefined) start(await compiled(await module, 'init module'), 'init module');
+    else if (wasmUrl !== undefined) start(await entrance.from(fileOf(String(wasmUrl), variant)), String(wasmUrl));
+    else start(await entrance.own(variant), `the ${variant} binary`);
   }
   /**
    * Loads the binary. Only needed to say where it comes from: otherwise call {@link ready}. The first call decides, as does, on Node and with
@@ -68,9 +68,16 @@ function fileOf(url: string, variant: Variant): string {
   return url.endsWith('/') ? `${url}${variant}.wasm` : url;
 }
 
-/** Makes a compiled binary the one in use. */
-export function start(module: WebAssembly.Module, variant: Variant): void {
-  if (!isLoaded()) attach(initSync({ module }).memory, variant);
+/** Makes a compiled binary the one in use; `what` names it in errors. It has to be one that was built together with this code. */
+export function start(module: WebAssembly.Module, what: string): void {
+  if (isLoaded()) return;
+  const [section] = WebAssembly.Module.customSections(module, 'tfjs-sparse');
+  const [stamp, variant] = section ? new TextDecoder().decode(section).split(' ') : [];
+  if (stamp !== STAMP) {
+    const received = section ? 'that of another one' : 'another wasm binary';
+    throw new FileError(`${what}: expected the binary of this version of tfjs-sparse, received ${received}. ${HELP}`);
+  }
+  attach(initSync({ module }).memory, variant as Variant);
 }
 
 /** What `fetch` gets from a URL, compiled. */

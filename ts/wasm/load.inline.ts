@@ -12,12 +12,13 @@ function bytesOf(variant: Variant): Uint8Array<ArrayBuffer> {
 }
 
 atFirstUse(() => {
-  const variant = bestVariant();
+  let module: WebAssembly.Module;
   try {
-    start(new WebAssembly.Module(bytesOf(variant)), variant);
+    module = new WebAssembly.Module(bytesOf(bestVariant()));
   } catch (cause) {
     refused(WHAT, 'its own bytes', cause);
   }
+  start(module, WHAT);
 });
 
 export const { init, ready } = initFrom({

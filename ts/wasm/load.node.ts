@@ -17,7 +17,7 @@ function read(path: string): Uint8Array<ArrayBuffer> {
   }
 }
 
-atFirstUse(() => start(new WebAssembly.Module(read(ownFile(variant()))), variant()));
+atFirstUse(() => start(new WebAssembly.Module(read(ownFile(variant()))), ownFile(variant())));
 
 export const { init, ready } = initFrom({
   variant,
