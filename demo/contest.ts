@@ -21,6 +21,7 @@ export class Contestant {
   looks: Look[] = [];
   #trainer: Promise<Trainer> | undefined;
   #progress: Progress | undefined;
+  #stopped = false;
   /** A running mean: the loss of single batches jumps. */
   #loss = Number.NaN;
 
@@ -32,12 +33,23 @@ export class Contestant {
   /** The worker; a new one where the last has died. */
   get trainer(): Promise<Trainer> {
     this.#trainer ??= connect(new Worker(new URL('./network.worker.ts', import.meta.url), { type: 'module' }));
-    this.#trainer.catch(() => this.forget());
+    this.#trainer.catch(() => {
+      this.#trainer = undefined;
+    });
     return this.#trainer;
   }
 
-  forget(): void {
+  /** Ends the worker, if there is one, whatever it does. */
+  async end(): Promise<void> {
+    const trainer = this.#trainer;
     this.#trainer = undefined;
+    await trainer?.then((each) => each.terminate()).catch(() => {});
+  }
+
+  /** Ends a run early; what it has learnt stays. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await (await this.trainer).cancel();
   }
 
   get seconds(): number {
@@ -45,6 +57,7 @@ export class Contestant {
   }
 
   async load(images: number): Promise<void> {
+    this.#stopped = false;
     await (await this.trainer).call('load', this.base, images);
   }
 
@@ -56,6 +69,7 @@ export class Contestant {
     this.looks = [];
     this.#progress = undefined;
     this.#loss = Number.NaN;
+    if (this.#stopped) return;
     await trainer.build({ settings, dense: this.dense, steps: 1e9 });
     let trial = 0;
     await trainer.fit({
@@ -65,8 +79,10 @@ export class Contestant {
         trial = milliseconds / step;
       },
     });
+    if (this.#stopped) return;
     await trainer.build({ settings, dense: this.dense, steps: Math.ceil((1000 * seconds) / trial) });
     let over = false;
+    if (this.#stopped) return;
     const fit = trainer
       .fit({
         data: { base, images },

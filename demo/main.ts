@@ -112,7 +112,12 @@ async function train(): Promise<void> {
     say('Training…');
     buttons.example.disabled = false;
     await Promise.all(both.map((contestant) => contestant.run(settings, show)));
-    const [ours, twin] = both.map(({ looks }) => looks[looks.length - 1]);
+    const [ours, twin] = both.map(({ looks }) => looks.at(-1));
+    if (!ours || !twin) {
+      show();
+      say('Stopped before anything was learnt.');
+      return;
+    }
     const accuracy = (look: Look) => `${(100 * look.accuracy).toFixed(2)} %`;
     say(
       `Done: ${accuracy(ours)} of the 10 000 test images right with ${ours.steps.toLocaleString('en')} steps; the dense twin ${accuracy(twin)} with ${twin.steps.toLocaleString('en')}.`,
@@ -121,11 +126,7 @@ async function train(): Promise<void> {
     await classify();
   } catch (error) {
     // What is left of either run is ended, so that the next begins from nothing.
-    for (const contestant of both) {
-      const trainer = await contestant.trainer.catch(() => undefined);
-      trainer?.terminate();
-      contestant.forget();
-    }
+    await Promise.all(both.map((contestant) => contestant.end()));
     say(`That failed: ${(error as Error).message}`, true);
   } finally {
     running(false);
@@ -137,7 +138,7 @@ form.addEventListener('submit', (event) => {
   void train();
 });
 
-async function each(what: 'pause' | 'resume' | 'cancel'): Promise<void> {
+async function each(what: 'pause' | 'resume'): Promise<void> {
   // One that is through already has nothing to pause.
   await Promise.all(both.map(async (contestant) => (await contestant.trainer)[what]().catch(() => {})));
 }
@@ -149,7 +150,7 @@ buttons.pause.addEventListener('click', async () => {
   say(paused ? 'Paused.' : 'Training…');
 });
 
-buttons.stop.addEventListener('click', () => each('cancel'));
+buttons.stop.addEventListener('click', () => Promise.all(both.map((contestant) => contestant.stop().catch(() => {}))));
 
 buttons.share.addEventListener('click', async () => {
   if (!form.reportValidity()) return;
@@ -211,6 +212,7 @@ buttons.download.addEventListener('click', async () => {
     'model.json': new Blob([JSON.stringify({ ...rest, weightsManifest })], { type: 'application/json' }),
     'weights.bin': new Blob([weightData as ArrayBuffer]),
   };
+  for (const link of byId('files').querySelectorAll('a')) URL.revokeObjectURL(link.href);
   const links = Object.entries(files).flatMap(([name, blob]) => {
     const link = document.createElement('a');
     link.href = URL.createObjectURL(blob);

@@ -26,11 +26,15 @@ function installed(name) {
   throw new Error(`no ${name} is installed: run scripts/browsers.sh, or set TFJS_SPARSE_${name.toUpperCase()}`);
 }
 
-async function openChromium() {
+/** By playwright, with a new profile of its own, which it removes. */
+export function launchChromium() {
   const executablePath = installed('Chromium');
   const quiet = ['--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
-  // With a new profile of its own, which it removes.
-  const browser = await chromium.launch({ executablePath, args: quiet, chromiumSandbox: process.getuid?.() !== 0, timeout: 60_000 });
+  return chromium.launch({ executablePath, args: quiet, chromiumSandbox: process.getuid?.() !== 0, timeout: 60_000 });
+}
+
+async function openChromium() {
+  const browser = await launchChromium();
   return {
     version: `Chromium ${browser.version()}`,
     async open(url) {

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { expectAccessible, launch, listen } from '../support/browser.js';
+import { launchChromium } from '../../scripts/browsers.mjs';
+import { expectAccessible, listen } from '../support/browser.js';
 import { runCommand } from '../support/command.js';
 import { dataFolder } from '../support/idx.js';
 
@@ -26,7 +27,7 @@ beforeAll(async () => {
   const out = join(folder, 'both.html');
   expect((await runCommand(folder, ['report', join(folder, 'sparse'), join(folder, 'dense'), '--out', out])).status).toBe(0);
   url = pathToFileURL(out).href;
-  browser = await launch();
+  browser = await launchChromium();
 });
 
 afterAll(() => browser?.close());

@@ -35,7 +35,7 @@ const told: Record<string, RegExp> = {
   'choosing.md': /^$/,
   'own-method.md': /accuracy 0\.[89]|accuracy 1/,
   'when-slower.md': /^$/,
-  'from-keras.md': /density by epoch \[[^\]]*0\.09\d*\s*\]/,
+  'from-keras.md': /density by epoch \[[^\]]*0\.09\d*\s*\](.|\n)*\[ 'Dense', 'Dense' \]/,
 };
 
 test.each(Object.entries(told))('%s', async (name, expected) => {

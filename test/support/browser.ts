@@ -1,18 +1,11 @@
-// Chromium for the tests that need a real one.
+// What tests ask of a page in a real browser.
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 
 const axe = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
-const QUIET = ['--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
-
-export function launch(): Promise<Browser> {
-  const executablePath = process.env.TFJS_SPARSE_CHROMIUM ?? '/usr/bin/chromium';
-  return chromium.launch({ executablePath, args: QUIET, chromiumSandbox: process.getuid?.() !== 0 });
-}
-
 /** What a page says on its console, errors included: to be empty at the end. */
 export function listen(page: Page): string[] {
   const said: string[] = [];
