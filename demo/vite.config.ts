@@ -80,6 +80,14 @@ export default defineConfig({
     },
   },
   worker: { format: 'es' },
+  // What Vite would find only when a worker asks for it, to load the page anew in the middle of everything.
+  optimizeDeps: {
+    include: [
+      ...['core', 'layers', 'backend-cpu'].map((name) => `@tensorflow/tfjs-${name}`),
+      ...['comlink', 'node-adapter'].map((name) => `comlink/dist/esm/${name}.mjs`),
+      'uplot',
+    ],
+  },
   build: { outDir: path('../demo-dist'), emptyOutDir: true, target: 'es2022', chunkSizeWarningLimit: 2000 },
   plugins: [mnist(), offline()],
 });
