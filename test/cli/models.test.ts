@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import '../../ts/files/files.node.js';
-import { dense } from '../../ts/layers/index.js';
+import { dense, powerDense } from '../../ts/layers/index.js';
 import { adam } from '../../ts/optimizers/index.js';
 import { runCommand } from '../support/command.js';
 import { expectClose, given, tf, tfl } from '../support/tf.js';
@@ -185,6 +185,57 @@ describe('convert', () => {
     const { out } = await run('convert', 'dense', 'dense.safetensors', '--to', 'safetensors');
     expect(out).toContain('stock.kernel [12,3]');
     expect(out).toContain('stock.bias [3]');
+  });
+
+  /** Shapes by name. */
+  const tensorsOf = async (name: string) => {
+    const { out } = await run('convert', name, `${name}.safetensors`, '--to', 'safetensors', '--json');
+    return JSON.parse(out).tensors as Record<string, number[]>;
+  };
+  const bidirectional = (name: string, inner: string, inputShape?: number[]) =>
+    tfl.layers.bidirectional({
+      name,
+      ...(inputShape ? { inputShape } : {}),
+      mergeMode: 'concat',
+      layer: tfl.layers.lstm({ name: inner, units: 2, returnSequences: true, recurrentInitializer: 'glorotNormal' }) as tfl.RNN,
+    });
+
+  test('to safetensors: both directions of a wrapper', async () => {
+    await tfl.sequential({ layers: [bidirectional('both', 'lstm', [5, 3])] }).save(url('both'));
+    const parts = ['forward_lstm', 'backward_lstm'].flatMap((way) => [
+      [`both.${way}/kernel`, [3, 8]],
+      [`both.${way}/recurrent_kernel`, [2, 8]],
+      [`both.${way}/bias`, [8]],
+    ]);
+    expect(await tensorsOf('both')).toEqual(Object.fromEntries(parts));
+  });
+
+  test('to safetensors: names that meet are refused', async () => {
+    const layers = [bidirectional('a', 'b.forward_c', [5, 3]), bidirectional('a.forward_b', 'c')];
+    await tfl.sequential({ layers }).save(url('meeting'));
+    const { status, err } = await run('convert', 'meeting', 'meeting.safetensors', '--to', 'safetensors');
+    expect(err).toMatch(/convert model: expected weights that differ in their names, received "a\.forward_b\.forward_c\/kernel"/);
+    expect(status).toBe(2);
+    await expect(readFile(join(home, 'meeting.safetensors'))).rejects.toThrow('ENOENT');
+  });
+
+  test('to safetensors: of Powerpropagation the weights that compute', async () => {
+    const kernelInitializer = given([0.5, -2]);
+    await tfl
+      .sequential({ layers: [powerDense({ name: 'power', inputShape: [2], units: 1, alpha: 2, kernelInitializer })] })
+      .save(url('power'));
+    await tensorsOf('power');
+    const file = await readFile(join(home, 'power.safetensors'));
+    // φ would be 0.71 and -1.41; the bias is behind.
+    expectClose([file.readFloatLE(file.length - 12), file.readFloatLE(file.length - 8)], [0.5, -2], 1e-6);
+  });
+
+  test('to safetensors: sparse layers in wrappers are refused', async () => {
+    const wrapped = tfl.layers.timeDistributed({ name: 'each', inputShape: [5, 3], layer: dense({ units: 4, density: 0.5, seed: 1 }) });
+    await tfl.sequential({ layers: [wrapped] }).save(url('wrapped'));
+    const { status, err } = await run('convert', 'wrapped', 'wrapped.safetensors', '--to', 'safetensors');
+    expect(err).toMatch(/convert model: expected sparse layers outside of wrappers, received "each, a TimeDistributed"/);
+    expect(status).toBe(2);
   });
 });
 

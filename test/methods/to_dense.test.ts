@@ -121,6 +121,10 @@ onEachBackend('toDense', () => {
     await expect(toDense(wrapper)).rejects.toThrow(
       'toDense model: expected sparse layers outside of wrappers, received "each, a TimeDistributed"',
     );
+    // A wrapper may hold a whole model.
+    const several = tfl.sequential({ layers: [dense({ units: 2, density: 0.5, seed: 1, inputShape: [4] })] });
+    const around = tfl.sequential({ layers: [tfl.layers.timeDistributed({ name: 'all', layer: several, inputShape: [3, 4] })] });
+    await expect(toDense(around)).rejects.toThrow('outside of wrappers, received "all, a TimeDistributed"');
     const outer = tfl.sequential({ layers: [stock, dense({ units: 2, density: 0.5, seed: 1 })] });
     await expect(toDense(outer)).rejects.toThrow('toDense model: expected one without models inside');
     // tfjs's wrappers and models leave what they wrap.

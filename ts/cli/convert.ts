@@ -1,10 +1,11 @@
 // `tfjs-sparse convert`: a saved model as a dense one of tfjs, as a sparse one, or as a file for other programs.
 
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { OptionError } from '../errors.js';
 import { writeFileWhole } from '../files/atomic.js';
 import { type NamedArray, safetensors } from '../files/safetensors.js';
 import { sparsify } from '../methods/sparsify.js';
-import { toDense } from '../methods/to_dense.js';
+import { refuseWrapped, toDense } from '../methods/to_dense.js';
 import { forwardWeights } from '../topology/forward_weights.js';
 import { isSparse } from '../topology/sparse_layer.js';
 import { allLayers } from '../topology/summary.js';
@@ -14,6 +15,7 @@ import type { ConvertOptions } from './options.js';
 import { checkNewFile, checkNewFolder } from './out.js';
 import { loadModel, saveModel } from './saved_model.js';
 import { told } from './told.js';
+import { weightsOf } from './weights.js';
 
 export async function convert(path: string, out: string, { to, json }: ConvertOptions): Promise<void> {
   await (to === 'safetensors' ? checkNewFile : checkNewFolder)(out);
@@ -39,28 +41,39 @@ async function writeTensors(out: string, model: LayersModel, json: boolean): Pro
 
 /**
  * Of a sparse layer the weights of the forward pass in CSR form, NAME.values `[nnz]`, NAME.col_indices `[nnz]`, NAME.row_offsets `[units + 1]`, and
- * NAME.bias `[units]`; its shape `[units, in]` is in the metadata. Of other layers the weights as they are.
+ * NAME.bias `[units]`; its shape `[units, in]` is in the metadata. Of other layers the weights as the layer names them, NAME.kernel or
+ * NAME.forward_lstm/kernel; of `layers.powerDense` θ. Throws an OptionError where two weights would have one name, and for sparse layers in wrappers.
  */
 function arraysOf(model: LayersModel): { tensors: Record<string, NamedArray>; metadata: Record<string, string> } {
-  const tensors: Record<string, NamedArray> = {};
+  const tensors = new Map<string, NamedArray>();
   const shapes: Record<string, number[]> = {};
+  const add = (name: string, shape: readonly number[], data: NamedArray['data']) => {
+    if (tensors.has(name)) throw new OptionError('convert model', 'weights that differ in their names', name);
+    tensors.set(name, { shape, data });
+  };
   for (const [name, layer] of allLayers(model)) {
+    refuseWrapped('convert', layer);
     if (isSparse(layer)) {
       const { pattern, weights } = forwardWeights(layer);
       shapes[name] = [pattern.rows, pattern.cols];
-      tensors[`${name}.values`] = { shape: [pattern.nnz], data: weights };
-      tensors[`${name}.col_indices`] = { shape: [pattern.nnz], data: new Int32Array(pattern.colIndices) };
-      tensors[`${name}.row_offsets`] = { shape: [pattern.rows + 1], data: new Int32Array(pattern.rowOffsets) };
-      if (layer.bias) tensors[`${name}.bias`] = { shape: [pattern.rows], data: layer.bias.dataSync() as Float32Array };
+      add(`${name}.values`, [pattern.nnz], weights);
+      add(`${name}.col_indices`, [pattern.nnz], new Int32Array(pattern.colIndices));
+      add(`${name}.row_offsets`, [pattern.rows + 1], new Int32Array(pattern.rowOffsets));
+      if (layer.bias) add(`${name}.bias`, [pattern.rows], layer.bias.dataSync() as Float32Array);
       continue;
     }
-    layer.weights.forEach((weight) => {
+    layer.weights.forEach((weight, i) => {
       const tensor = weight.read();
-      const data = tensor.dataSync();
-      const own = weight.originalName.split('/').at(-1) as string;
-      tensors[`${name}.${own}`] = { shape: tensor.shape, data: data instanceof Float32Array ? data : new Int32Array(data) };
+      // The kernel of a dense layer comes first.
+      const data = (i === 0 && weightsOf(layer)) || tensor.dataSync();
+      add(`${name}.${ownName(layer.name, weight.originalName)}`, tensor.shape, data instanceof Float32Array ? data : new Int32Array(data));
     });
   }
   const text = 'CSR: y = x·Wᵀ + bias, W [units, in] = scipy.sparse.csr_matrix((values, col_indices, row_offsets), shape)';
-  return { tensors, metadata: { format: text, generator: 'tfjs-sparse', shapes: JSON.stringify(shapes) } };
+  return { tensors: Object.fromEntries(tensors), metadata: { format: text, generator: 'tfjs-sparse', shapes: JSON.stringify(shapes) } };
+}
+
+/** Below the layer's name: a wrapper has its weights from layers that name them alike. */
+function ownName(layer: string, weight: string): string {
+  return weight.startsWith(`${layer}/`) ? weight.slice(layer.length + 1) : weight;
 }

@@ -31,7 +31,7 @@ export async function toDense(model: LayersModel): Promise<LayersModel> {
         layer.name,
         denseFrom(() => powered(layer)),
       );
-    else refuseWrapped(layer);
+    else refuseWrapped('toDense', layer);
   }
   if (replacements.size === 0) {
     const names = model.layers.map((layer) => layer.name);
@@ -40,11 +40,25 @@ export async function toDense(model: LayersModel): Promise<LayersModel> {
   return copyWith('toDense', model, replacements);
 }
 
-function refuseWrapped(layer: layers.Layer): void {
-  const { layer: wrapped } = layer as { layer?: layers.Layer };
-  if (wrapped && (isSparse(wrapped) || wrapped.getClassName() === 'PowerDense')) {
-    throw new OptionError('toDense model', 'sparse layers outside of wrappers', `${layer.name}, a ${layer.getClassName()}`);
+/** Refuses what a wrapper hides from those who go through the layers of a model. `method` is named in the OptionError. */
+export function refuseWrapped(method: string, layer: layers.Layer): void {
+  const { layer: wrapped } = layer as Wrapper;
+  if (wrapped && holdsOurs(wrapped)) {
+    throw new OptionError(`${method} model`, 'sparse layers outside of wrappers', `${layer.name}, a ${layer.getClassName()}`);
   }
+}
+
+/** A wrapper has a layer, a model has several. */
+interface Wrapper {
+  layer?: layers.Layer;
+  layers?: layers.Layer[];
+}
+
+function holdsOurs(layer: layers.Layer): boolean {
+  const { layer: wrapped, layers: several = [] } = layer as Wrapper;
+  return (
+    isSparse(layer) || layer.getClassName() === 'PowerDense' || several.some(holdsOurs) || (wrapped !== undefined && holdsOurs(wrapped))
+  );
 }
 
 /** `weights` are the kernel and, where there is one, the bias. Called in a tidy. */
