@@ -1,10 +1,10 @@
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { FileError } from '../../ts/errors.js';
-import { writeFolder } from '../../ts/files/atomic.js';
+import { writeFolder, writeNewFile, writeNewFolder } from '../../ts/files/atomic.js';
 import '../../ts/files/files.node.js';
 import { tf, tfl } from '../support/tf.js';
 
@@ -66,4 +66,41 @@ test('a folder is there whole or not at all', async () => {
 test('a file in the place of the parent is named', async () => {
   await writeFile(join(folder, 'file'), '');
   await expect(writeFolder(join(folder, 'file', 'x'), { a: '' })).rejects.toThrow(/cannot be written \((ENOTDIR|EEXIST)\)/);
+});
+
+test.skipIf(process.platform === 'win32')('a saved folder is as open to others as one that mkdir makes', async () => {
+  await mkdir(join(folder, 'made'));
+  const { mode } = await stat(join(folder, 'made'));
+  await model().save(url('m'));
+  await writeNewFolder(join(folder, 'new'), { 'sub/a.txt': '' });
+  for (const name of ['m', 'new', 'new/sub']) expect((await stat(join(folder, name))).mode, name).toBe(mode);
+});
+
+describe('what must be new', () => {
+  test('is written where nothing is, in an empty folder, and behind a link to one', async () => {
+    await mkdir(join(folder, 'empty'));
+    await mkdir(join(folder, 'far'));
+    await symlink(join(folder, 'far'), join(folder, 'link'), 'junction');
+    for (const name of ['deep/new', 'empty', 'link']) {
+      await writeNewFolder(join(folder, name), { 'a.txt': name });
+      expect(await readFile(join(folder, name, 'a.txt'), 'utf8')).toBe(name);
+    }
+    expect(await readFile(join(folder, 'far', 'a.txt'), 'utf8')).toBe('link');
+    await writeNewFile(join(folder, 'b.txt'), 'b');
+    expect(await readFile(join(folder, 'b.txt'), 'utf8')).toBe('b');
+    expect((await readdir(folder)).sort()).toEqual(['b.txt', 'deep', 'empty', 'far', 'link']);
+  });
+
+  test('leaves what is there', async () => {
+    await writeFolder(join(folder, 'taken'), { 'mine.txt': 'mine' });
+    await writeFile(join(folder, 'mine.txt'), 'mine');
+    await expect(writeNewFolder(join(folder, 'taken'), { 'a.txt': '' })).rejects.toThrow(
+      /taken: cannot be written \((ENOTEMPTY|EEXIST)\); something is there, and stays/,
+    );
+    await expect(writeNewFolder(join(folder, 'mine.txt'), { 'a.txt': '' })).rejects.toThrow(FileError);
+    await expect(writeNewFile(join(folder, 'mine.txt'), '')).rejects.toThrow(/mine\.txt: cannot be written \(EEXIST\); something is there/);
+    expect(await readdir(join(folder, 'taken'))).toEqual(['mine.txt']);
+    expect(await readFile(join(folder, 'mine.txt'), 'utf8')).toBe('mine');
+    expect((await readdir(folder)).sort()).toEqual(['mine.txt', 'taken']);
+  });
 });

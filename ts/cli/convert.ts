@@ -2,7 +2,7 @@
 
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { OptionError } from '../errors.js';
-import { writeFileWhole } from '../files/atomic.js';
+import { writeNewFile } from '../files/atomic.js';
 import { type NamedArray, safetensors } from '../files/safetensors.js';
 import { sparsify } from '../methods/sparsify.js';
 import { refuseWrapped, toDense } from '../methods/to_dense.js';
@@ -12,13 +12,13 @@ import { allLayers } from '../topology/summary.js';
 import { grouped } from '../topology/table.js';
 import { useInstalledBackend } from './backend.js';
 import type { ConvertOptions } from './options.js';
-import { checkNewFile, checkNewFolder } from './out.js';
+import { checkNewFile, checkNewModel } from './out.js';
 import { loadModel, saveModel } from './saved_model.js';
 import { told } from './told.js';
 import { weightsOf } from './weights.js';
 
 export async function convert(path: string, out: string, { to, json }: ConvertOptions): Promise<void> {
-  await (to === 'safetensors' ? checkNewFile : checkNewFolder)(out);
+  await (to === 'safetensors' ? checkNewFile : checkNewModel)(out);
   await useInstalledBackend();
   const model = await loadModel(path);
   if (to === 'safetensors') {
@@ -33,7 +33,7 @@ export async function convert(path: string, out: string, { to, json }: ConvertOp
 async function writeTensors(out: string, model: LayersModel, json: boolean): Promise<void> {
   const { tensors, metadata } = arraysOf(model);
   const file = safetensors(tensors, metadata);
-  await writeFileWhole(out, file);
+  await writeNewFile(out, file);
   const shapes = Object.entries(tensors).map(([name, { shape }]) => [name, shape] as const);
   const lines = [...shapes.map(([name, shape]) => `${name} ${JSON.stringify(shape)}`), '', `${grouped(file.length)} bytes: ${out}`];
   console.log(json ? JSON.stringify({ out, bytes: file.length, tensors: Object.fromEntries(shapes) }, null, 2) : lines.join('\n'));

@@ -1,6 +1,6 @@
 // Places for results: what is there already is never replaced, and what cannot be written is said before the work.
 
-import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, realpath, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { FileError } from '../errors.js';
 
@@ -14,6 +14,13 @@ export async function checkNewFolder(folder: string): Promise<void> {
   await checkWritable(folder);
 }
 
+/** Refuses as well the folder that the command runs in: a saved model takes its place, and the shell would stand in one that is gone. */
+export async function checkNewModel(folder: string): Promise<void> {
+  const [place, here] = await Promise.all([folder, '.'].map((path) => realpath(path).catch(() => resolve(path))));
+  if (place === here) throw new FileError(`${folder}: expected a folder other than the current one`);
+  await checkNewFolder(folder);
+}
+
 /** Refuses a file that is there, and one in a folder that is not. */
 export async function checkNewFile(file: string): Promise<void> {
   const there = (path: string) => stat(path).catch(() => undefined);
@@ -22,23 +29,24 @@ export async function checkNewFile(file: string): Promise<void> {
   if (!(await there(parent))?.isDirectory()) throw new FileError(`${file}: cannot be written, ${parent} is not a folder`);
 }
 
-/** Training takes minutes: better to learn now that its result cannot be kept. */
-async function checkWritable(folder: string): Promise<void> {
-  const parent = dirname(resolve(folder));
+/** Training takes minutes: better to learn now that its result cannot be kept. Leaves nothing, and nothing in the way of others who try the same. */
+export async function checkWritable(folder: string): Promise<void> {
+  let at = resolve(folder);
   try {
-    const madeParent = await mkdir(parent, { recursive: true });
-    // Not recursive: on a file system that takes no folders, such as /proc, Node would try for ever.
-    const made = await mkdir(folder).then(
-      () => folder,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error;
-        return undefined;
-      },
-    );
-    await rm(await mkdtemp(join(folder, '.probe-')), { recursive: true });
-    const created = madeParent ?? made;
-    if (created) await rm(created, { recursive: true });
+    // What is there of the way to it.
+    while (at !== dirname(at) && (await isAbsent(at))) at = dirname(at);
+    await rmdir(await mkdtemp(join(at, '.probe-')));
   } catch (cause) {
     throw new FileError(`${folder}: cannot be written (${(cause as NodeJS.ErrnoException).code})`, { cause });
   }
+}
+
+async function isAbsent(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return true;
+      throw error;
+    },
+  );
 }

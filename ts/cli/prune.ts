@@ -10,13 +10,13 @@ import { forwardWeights } from '../topology/forward_weights.js';
 import { type SparseLayer, sparseLayers } from '../topology/sparse_layer.js';
 import { useInstalledBackend } from './backend.js';
 import type { PruneOptions } from './options.js';
-import { checkNewFolder } from './out.js';
+import { checkNewModel } from './out.js';
 import { loadModel, saveModel } from './saved_model.js';
 import { told } from './told.js';
 
 export async function pruneSaved(path: string, out: string, { density, scope, outputFactor, json }: PruneOptions): Promise<void> {
   if (outputFactor !== undefined && scope !== 'layer') throw new OptionError('--output-factor', '--scope layer', scope);
-  await checkNewFolder(out);
+  await checkNewModel(out);
   await useInstalledBackend();
   const pruned = await prunedCopy(await loadModel(path), { density, scope, outputFactor });
   await saveModel(out, pruned);

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers';
 import { FileError } from '../errors.js';
-import { writeFolder } from '../files/atomic.js';
+import { writeNewFolder } from '../files/atomic.js';
 import { modelFiles } from '../files/model_files.js';
 
 /** Loads a model from its folder, its model.json, or the folder of a run. Whatever is wrong with it is a FileError that names the file. */
@@ -54,7 +54,7 @@ export async function filesOf(model: LayersModel): Promise<Record<string, string
   return files;
 }
 
-/** Writes a model's folder, whole or not at all. */
+/** Writes a model's folder, which must be new or empty, whole or not at all. */
 export async function saveModel(folder: string, model: LayersModel): Promise<void> {
-  await writeFolder(folder, await filesOf(model));
+  await writeNewFolder(folder, await filesOf(model));
 }
