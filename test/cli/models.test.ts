@@ -264,7 +264,11 @@ describe('what the user can mend ends with status 2, one line, and nothing writt
       /--output-factor: expected --scope layer, received "lamp"/,
     ],
     ['an unknown scope', ['prune', 'sparse', 'out', '--density', '0.1', '--scope', 'all'], /Allowed choices are layer, global, lamp/],
-    ['a place that is taken', ['prune', 'sparse', 'empty/../sparse', '--density', '0.1'], /expected a new or empty folder, received one with/],
+    [
+      'a place that is taken',
+      ['prune', 'sparse', 'empty/../sparse', '--density', '0.1'],
+      /expected a new or empty folder, received one with/,
+    ],
     ['the place where it runs', ['convert', 'sparse', '.', '--to', 'dense'], /\.: expected a folder other than the current one/],
     [
       'a way that leads through a file',

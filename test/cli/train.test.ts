@@ -3,7 +3,7 @@
 import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { runCommand } from '../support/command.js';
 import { dataFolder } from '../support/idx.js';
 
@@ -78,6 +78,43 @@ describe('train', () => {
   ])('%s %s', async (...args) => {
     const { status, err } = await train(...args);
     expect(status, err).toBe(0);
+  });
+});
+
+describe('the folder of a run', () => {
+  let place: string;
+  beforeEach(async () => {
+    place = await mkdtemp(join(tmpdir(), 'places-'));
+  });
+  const small = (...args: string[]) => runCommand(place, ['train', '--data', data, '--layers', '10', '--epochs', '1', ...args]);
+
+  test('runs at once have each its own', async () => {
+    // One that is there is somebody's, also while it is empty.
+    await mkdir(join(place, 'runs', 'set-2'), { recursive: true });
+    const ended = await Promise.all([1, 2, 3].map(() => small('--method', 'set')));
+    const folders = ended.map(({ out }) => out.match(/Model and history: (.*)/)?.[1]);
+    expect(folders.sort()).toEqual(['set-1', 'set-3', 'set-4'].map((name) => join('runs', name)));
+    for (const folder of folders) expect(await readdir(join(place, folder as string, 'model'))).toContain('run.json');
+    expect(await readdir(join(place, 'runs', 'set-2'))).toEqual([]);
+  });
+
+  test('of two runs at once with the same --out one is refused', async () => {
+    const ended = await Promise.all([1, 2].map((seed) => small('--seed', String(seed), '--out', 'same')));
+    expect(ended.map(({ status }) => status).sort()).toEqual([0, 2]);
+    expect(ended.map(({ err }) => err).join('')).toMatch(/^tfjs-sparse: same: expected a new or empty folder, received one /m);
+  });
+
+  test.each([
+    ['of its own', [], []],
+    ['with the way to it', ['--out', 'far/away/run'], []],
+    ['but not one that was there', ['--out', 'given'], ['given']],
+  ])('goes with a run that fails before it has saved anything: %s', async (_, out, left) => {
+    if (left.length > 0) await mkdir(join(place, 'given'));
+    const { status, err } = await small('--optimizer', 'sgd', '--learning-rate', '1e30', ...out);
+    expect(err).toContain('diverged?');
+    expect(status).toBe(2);
+    expect(await readdir(place)).toEqual(left);
+    for (const name of left) expect(await readdir(join(place, name))).toEqual([]);
   });
 });
 

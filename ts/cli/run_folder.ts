@@ -1,12 +1,12 @@
 // A run on disk: `model/`, replaced as a whole, with the model, its optimizer and where the run stands; `history.json` beside it.
 
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, rmdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { FileError } from '../errors.js';
 import { writeFileWhole, writeFolder } from '../files/atomic.js';
 import { checkSaved, type TrainOptions } from './options.js';
-import { checkNewFolder } from './out.js';
+import { checkNewFolder, checkWritable } from './out.js';
 import { filesOf, loadModel } from './saved_model.js';
 
 export interface EpochRecord {
@@ -43,17 +43,65 @@ export interface RunState {
 
 const FORMAT = 'tfjs-sparse run 1';
 
-/** The folder for a new run; refuses one that holds anything, and one that cannot be written. */
-export async function newRunFolder(options: TrainOptions): Promise<string> {
-  const folder = options.out ?? (await nextFree(join('runs', options.dense ? 'dense' : options.method)));
-  await checkNewFolder(folder);
-  return folder;
+/** A folder that a run has for itself. */
+export interface Reserved {
+  folder: string;
+  /** Gives it back: removes what was made for it, as long as nothing has been saved there. */
+  release(): Promise<void>;
 }
 
-async function nextFree(stem: string): Promise<string> {
+/** Makes the folder for a new run; refuses one that holds anything, and one that cannot be written. Of two runs at once only one gets it. */
+export async function newRunFolder({ out, dense, method }: TrainOptions): Promise<Reserved> {
+  return out === undefined ? nextFree('runs', dense ? 'dense' : method) : reserve(out);
+}
+
+async function nextFree(parent: string, name: string): Promise<Reserved> {
+  await checkWritable(parent);
+  const first = await made(parent);
   for (let n = 1; ; n++) {
-    const held = await readdir(`${stem}-${n}`).catch(() => []);
-    if (held.length === 0) return `${stem}-${n}`;
+    const folder = join(parent, `${name}-${n}`);
+    // Also an empty one that is there: it is that of another run, or nobody knows whose.
+    if (await takes(folder)) return { folder, release: () => removeEmpty(folder, first ?? folder) };
+  }
+}
+
+async function reserve(folder: string): Promise<Reserved> {
+  await checkNewFolder(folder);
+  const first = await made(folder);
+  const model = join(folder, 'model');
+  if (!(await takes(model))) throw new FileError(`${folder}: expected a new or empty folder, received one that another run has just taken`);
+  return { folder, release: () => removeEmpty(model, first ?? model) };
+}
+
+/** Makes a folder and the way to it. Returns the first that was missing. */
+async function made(folder: string): Promise<string | undefined> {
+  return mkdir(folder, { recursive: true }).catch((cause: NodeJS.ErrnoException) => {
+    throw new FileError(`${folder}: cannot be written (${cause.code})`, { cause });
+  });
+}
+
+/** Makes a folder; false if it is there. */
+async function takes(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder);
+    return true;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    throw new FileError(`${folder}: cannot be written (${code})`, { cause });
+  }
+}
+
+/** Removes folders from `folder` up to `last`, until one holds something. */
+async function removeEmpty(folder: string, last: string): Promise<void> {
+  const end = resolve(last);
+  try {
+    for (let at = resolve(folder); ; at = dirname(at)) {
+      await rmdir(at);
+      if (at === end) return;
+    }
+  } catch {
+    // It stays.
   }
 }
 

@@ -30,7 +30,17 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>): 
   await useBackend(resumed?.state.options.backend ?? options.backend);
   const state: RunState = resumed?.state ?? { options, epoch: 0, batch: 0, lossSum: 0, milliseconds: 0, history: [] };
   const dataset = await readDataset(state.options.data ?? bundledMnist());
-  const folder = options.resume ?? (await newRunFolder(options));
+  if (options.resume !== undefined) return trainIn(options.resume, state, dataset, resumed);
+  const { folder, release } = await newRunFolder(options);
+  try {
+    return await trainIn(folder, state, dataset);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function trainIn(folder: string, state: RunState, dataset: Dataset, resumed?: { load(): Promise<LayersModel> }): Promise<boolean> {
   // The twin at its best: with tfjs's own products it would be slower for reasons that have nothing to do with sparsity.
   if (state.options.dense) fastDense();
   const model = resumed ? await resumed.load() : buildNetwork(state.options, dataset.features, dataset.classes);
