@@ -1,6 +1,6 @@
 // The report: the page from numbers made up here, the charts as built and as written, and the command in processes of its own.
 
-import { cp, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -132,6 +132,15 @@ describe('the page', () => {
     expect(page([made('long', { history })], '9.9.9')).not.toMatch(/<circle /);
   });
 
+  test('more inputs than a call takes arguments', () => {
+    const counts = new Array<number>(600_000).fill(2);
+    counts[7] = 1;
+    counts[8] = 5;
+    const html = page([made('wide', { connections: counts })], '9.9.9');
+    expect(html).toContain('Connections of each of 600000 input features, from 1 to 5');
+    expect(charts.picture({ title: 't', counts: new Array<number>(360_000).fill(0), colour: 'red' })).toContain('<svg');
+  });
+
   test('weights that are all the same, none, or not finite', () => {
     const base = made('').layers[0];
     const flat = { min: 0.5, max: 0.5, mean: 0.5, deviation: 0, zeros: 0, notFinite: 3, histogram: [7, 0, 0, 0] };
@@ -241,6 +250,31 @@ describe('the command', () => {
     const { out, err, status } = await run('report', 'dense');
     expect([status, err, out]).toEqual([0, '', 'Report: dense/report.html\n']);
     expect(await readFile(join(home, 'dense', 'report.html'), 'utf8')).toBe(before);
+  });
+
+  test('a run is whole without its report', async () => {
+    await cp(join(home, 'dense'), join(home, 'unreported'), { recursive: true });
+    const page = join(home, 'unreported', 'report.html');
+    await writeFile(page, 'mine');
+    const { out, err, status } = await run('train', '--resume', 'unreported', '--epochs', '3');
+    expect(err.trim().split('\n').at(-1)).toMatch(/^tfjs-sparse: warning: no report: unreported\/report\.html: expected a new file or/);
+    expect(out.trim().split('\n').at(-1)).toBe('Model and history: unreported');
+    expect(status).toBe(0);
+    expect(await readFile(page, 'utf8')).toBe('mine');
+  });
+
+  test('replaces reports, and no other page', async () => {
+    const mine = join(home, 'mine.html');
+    await writeFile(mine, '<!doctype html><title>mine</title>');
+    await cp(mine, join(home, 'report.html'));
+    for (const [name, args] of Object.entries({ 'mine.html': ['--out', 'mine.html'], 'report.html': [] })) {
+      const { out, err, status } = await run('report', 'sparse', 'dense', ...args);
+      expect(err).toBe(`tfjs-sparse: ${name}: expected a new file or an older report, received another file; name a new one with --out\n`);
+      expect([status, out]).toEqual([2, '']);
+      expect(await readFile(join(home, name), 'utf8')).toBe(await readFile(mine, 'utf8'));
+    }
+    await rm(join(home, 'report.html'));
+    for (const _ of [1, 2]) expect((await run('report', 'sparse', 'dense')).status).toBe(0);
   });
 
   test('several runs, --out and --json', async () => {

@@ -48,20 +48,24 @@ async function trainIn(folder: string, state: RunState, dataset: Dataset, resume
   if (finished) {
     console.log(result(model, state));
     console.log(`Model and history: ${folder}`);
-    console.log(`Report: ${await reportOf(folder, model, state)}`);
+    await tellReport(folder, model, state);
   } else {
     console.log(`Stopped and saved. Go on with: npx tfjs-sparse train --resume ${folder}`);
   }
   return finished;
 }
 
-/** Writes the page about the run, and returns its path. */
-async function reportOf(folder: string, model: LayersModel, { options, history }: RunState): Promise<string> {
+/** Writes the page about the run. The run itself is saved: without a page it has not failed. */
+async function tellReport(folder: string, model: LayersModel, { options, history }: RunState): Promise<void> {
   const file = join(folder, 'report.html');
-  // Not before: the charts take a moment to load.
-  const { writeReport } = await import('./report.js');
-  await writeReport(file, [describeRun(basename(resolvePath(folder)), folder, model, options, history)]);
-  return file;
+  try {
+    // Not before: the charts take a moment to load.
+    const { writeReport } = await import('./report.js');
+    await writeReport(file, [describeRun(basename(resolvePath(folder)), folder, model, options, history)]);
+    console.log(`Report: ${file}`);
+  } catch (error) {
+    console.error(`tfjs-sparse: warning: no report: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** The saved options, with those that may change replaced. */

@@ -89,7 +89,7 @@ interface HistogramArgs {
 /** `counts` of a picture side·side by rows, the more the darker; 0 leaves the ground. */
 export function picture({ title, counts, colour }: Described & { counts: readonly number[]; colour: string }): string {
   const side = Math.sqrt(counts.length);
-  const most = Math.max(...counts, 1);
+  const most = counts.reduce((high, count) => Math.max(high, count), 1);
   // One opacity for each of 20 shades: as few marks as cells of that shade.
   const shades = Array.from({ length: 21 }, () => [] as { x: number; y: number }[]);
   counts.forEach((count, i) => {

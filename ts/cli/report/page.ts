@@ -11,6 +11,9 @@ import { STYLE } from './style.js';
 const COLOURS = 8;
 const colour = (i: number) => `var(--series-${i % COLOURS})`;
 
+/** How a page says who wrote it, up to the version. */
+export const GENERATOR = '<meta name="generator" content="tfjs-sparse';
+
 export function page(runs: readonly RunReport[], version: string): string {
   const title = runs.length === 1 ? `Training run ${runs[0].name}` : `${runs.length} training runs`;
   return `<!doctype html>
@@ -19,7 +22,7 @@ export function page(runs: readonly RunReport[], version: string): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="generator" content="tfjs-sparse ${escaped(version)}">
+${GENERATOR} ${escaped(version)}">
 <title>${escaped(title)}</title>
 <style>${STYLE}</style>
 </head>
@@ -208,7 +211,8 @@ const LARGEST_SIDE = 64;
 
 function connections({ connections: counts }: RunReport, colour: string): string {
   if (!counts) return '';
-  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  // Not spread: as arguments they would not fit on the stack from some 100 000 on.
+  const [least, most] = counts.reduce(([low, high], count) => [Math.min(low, count), Math.max(high, count)], [Infinity, 0]);
   const side = Math.sqrt(counts.length);
   const title = `Connections of each of ${counts.length} input features, from ${least} to ${most}`;
   if (Number.isInteger(side) && side > 1 && side <= LARGEST_SIDE) {
