@@ -222,10 +222,11 @@ describe('the charts', () => {
 
 describe('the command', () => {
   let home: string;
+  let data: string;
   const run = (...args: string[]) => runCommand(home, args);
 
   beforeAll(async () => {
-    const data = await dataFolder();
+    data = await dataFolder();
     home = await mkdtemp(join(tmpdir(), 'report-'));
     const train = (...args: string[]) =>
       run('train', '--data', data, '--layers', '12', '--density', '0.3', '--batch', '50', '--epochs', '2', ...args);
@@ -305,15 +306,20 @@ describe('the command', () => {
     await writeFile(file, JSON.stringify(state));
   }
 
-  test('a run of an older version', async () => {
-    await spoilt('old', (state) => {
-      for (const record of state['history'] as Record<string, unknown>[]) {
-        for (const name of ['layers', 'density', 'dropped', 'grown', 'regrown', 'explored']) delete record[name];
-      }
-    });
+  test('a run of 0.1.0, as it wrote it, is reported and goes on', async () => {
+    // Its options have no alpha, its layers no method, its epochs no densities.
+    await cp(fileURLToPath(new URL('run-0.1.0', import.meta.url)), join(home, 'old'), { recursive: true });
     const { status, err } = await run('report', 'old');
     expect([status, err]).toEqual([0, '']);
-    expect(await readFile(join(home, 'old', 'report.html'), 'utf8')).not.toContain('Density per layer');
+    const html = await readFile(join(home, 'old', 'report.html'), 'utf8');
+    expect(html).not.toContain('Density per layer');
+    expect(html).toContain('<dt>alpha</dt><dd>1</dd>');
+    const { out, status: resumed } = await run('train', '--resume', 'old', '--data', data, '--epochs', '8');
+    expect(resumed).toBe(0);
+    expect(out).toContain('after 8 epochs');
+    const history: { testAccuracy: number; dropped?: number }[] = JSON.parse(await readFile(join(home, 'old', 'history.json'), 'utf8'));
+    expect(history.map(({ dropped }) => dropped !== undefined)).toEqual([false, false, true, true, true, true, true, true]);
+    expect(history[7].testAccuracy).toBeGreaterThan(history[1].testAccuracy + 0.1);
   });
 
   test.each<[string, (state: Record<string, never>) => void]>([

@@ -168,8 +168,12 @@ export function checkTogether(options: TrainOptions, given: ReadonlySet<string>)
   }
 }
 
+/** What runs of 0.1.0 did not save, as they were trained. */
+const LATER = { alpha: 1 };
+
 /** The options of a saved run, each checked again: the file may be anything. Throws an OptionError that names the first bad one. */
-export function checkSaved(saved: Partial<Record<keyof TrainOptions, unknown>>): TrainOptions {
+export function checkSaved(found: Partial<Record<keyof TrainOptions, unknown>>): TrainOptions {
+  const saved: typeof found = { ...LATER, ...found };
   const isShare = (value: unknown): boolean => typeof value === 'number' && value > 0 && value <= 1;
   const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1;
   const isOneOf = (...names: string[]) => [(value: unknown) => names.includes(value as string), names.join(' or ')] as const;

@@ -139,11 +139,10 @@ function parseState(file: string, text: string): RunState {
     throw new FileError(`${file}: expected the state of a run (${FORMAT})`);
   }
   try {
-    checkSaved(state.options);
+    return { ...state, options: checkSaved(state.options) };
   } catch (cause) {
     throw new FileError(`${file}: ${(cause as Error).message}`, { cause });
   }
-  return state;
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;

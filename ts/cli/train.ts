@@ -92,7 +92,7 @@ async function fitEpochs(model: LayersModel, dataset: Dataset, state: RunState, 
   const batches = Math.ceil(dataset.train.count / options.batch);
   const method = makeMethod(options, options.epochs * batches);
   // A resumed run keeps its schedule, also when it now trains for longer.
-  const attached = method && (isNew(state) ? method : methodsOf(model)[0]).attach(model);
+  const attached = method && (isNew(state) ? method : savedMethod(model, method)).attach(model);
   const stop = interruption();
   try {
     while (state.epoch < options.epochs) {
@@ -116,6 +116,11 @@ async function fitEpochs(model: LayersModel, dataset: Dataset, state: RunState, 
   } finally {
     stop.forget();
   }
+}
+
+/** The method that a resumed model names; models of 0.1.0 name none, theirs is that of the run's options. */
+function savedMethod(model: LayersModel, fromOptions: Training): Training {
+  return sparseLayers(model).some(({ method }) => method !== undefined) ? methodsOf(model)[0] : fromOptions;
 }
 
 /** Adds what the method has moved since it was last asked, and returns its report. */
