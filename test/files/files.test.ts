@@ -1,11 +1,11 @@
-import { mkdir, mkdtemp, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, posix, win32 } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FileError } from '../../ts/errors.js';
 import { writeFolder, writeNewFile, writeNewFolder } from '../../ts/files/atomic.js';
-import '../../ts/files/files.node.js';
+import { liesIn } from '../../ts/files/files.node.js';
 import { tf, tfl } from '../support/tf.js';
 
 let folder: string;
@@ -52,6 +52,29 @@ test('what is broken is refused by name', async () => {
   await expect(tfl.loadLayersModel(url('m'))).rejects.toThrow(/modelTopology and weightsManifest/);
   await writeFile(json, good.replace('weights.bin', '../../../etc/passwd'));
   await expect(tfl.loadLayersModel(url('m'))).rejects.toThrow(/its weights lie outside its folder/);
+});
+
+test('weights may have any name, within the folder', async () => {
+  const saved = model();
+  await saved.save(url('m'));
+  const json = join(folder, 'm', 'model.json');
+  await writeFile(json, (await readFile(json, 'utf8')).replace('weights.bin', '..weights'));
+  await rename(join(folder, 'm', 'weights.bin'), join(folder, 'm', '..weights'));
+  const loaded = await tfl.loadLayersModel(url('m'));
+  expect(loaded.getWeights()[0].dataSync()).toEqual(saved.getWeights()[0].dataSync());
+});
+
+test.each<[boolean, string, string, typeof posix]>([
+  [true, '/m', '/m/weights.bin', posix],
+  [true, '/m', '/m/..weights/a', posix],
+  [false, '/m', '/', posix],
+  [false, '/m', '/mine', posix],
+  [true, 'C:\\m', 'C:\\m\\weights.bin', win32],
+  [false, 'C:\\m', 'C:\\', win32],
+  [false, 'C:\\m', 'C:\\mine', win32],
+  [false, 'C:\\m', 'D:\\m\\weights.bin', win32],
+])('%s: in %s lies %s', (expected, within, path, on) => {
+  expect(liesIn(within, path, on)).toBe(expected);
 });
 
 test('a folder is there whole or not at all', async () => {

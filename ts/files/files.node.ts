@@ -1,7 +1,8 @@
 // `file://` for `model.save` and `tf.loadLayersModel` on Node, where tfjs itself has no handler for it.
 
 import { readFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import * as paths from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import { FileError } from '../errors.js';
@@ -33,7 +34,7 @@ class FolderHandler implements tf.io.IOHandler {
       const parts: Uint8Array[] = [];
       for (const path of manifest.flatMap((group) => group.paths)) {
         const part = resolve(folder, path);
-        if (relative(folder, part).startsWith('..')) throw new FileError(`${file}: its weights lie outside its folder: ${path}`);
+        if (!liesIn(folder, part)) throw new FileError(`${file}: its weights lie outside its folder: ${path}`);
         parts.push(await read(part));
       }
       const specs = manifest.flatMap((group) => group.weights);
@@ -53,6 +54,13 @@ class FolderHandler implements tf.io.IOHandler {
       return [specs, data.buffer];
     });
   }
+}
+
+/** Whether a path leads into a folder. `on`: the system whose paths these are. */
+export function liesIn(folder: string, path: string, on: typeof paths.posix = paths): boolean {
+  const way = on.relative(folder, path);
+  // Between two drives of Windows there is no relative way.
+  return !on.isAbsolute(way) && way !== '..' && !way.startsWith(`..${on.sep}`);
 }
 
 async function read(file: string): Promise<Uint8Array> {
