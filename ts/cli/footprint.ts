@@ -4,6 +4,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { layerBytes } from '../topology/bytes.js';
 import { isDense, isSparse } from '../topology/sparse_layer.js';
+import { grouped } from '../topology/table.js';
 
 /** Arrays of a parameter's size that an optimizer keeps. */
 const SLOTS: Record<string, number> = { SparseSgd: 0, SparseMomentum: 1, SparseAdam: 3 };
@@ -40,4 +41,8 @@ export function footprint(model: LayersModel, optimizer: tf.Optimizer): LayerFoo
 
 function hasBias(layer: LayersModel['layers'][number]): boolean {
   return isSparse(layer) ? layer.bias !== undefined : layer.weights.length > 1;
+}
+
+export function kilobytes(bytes: number): string {
+  return `${grouped(Math.round(bytes / 1024))} kB`;
 }

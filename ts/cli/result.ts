@@ -1,8 +1,8 @@
 // The table at the end of a run.
 
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { percent, table } from '../topology/table.js';
-import { footprint } from './footprint.js';
+import { grouped, percent, table } from '../topology/table.js';
+import { footprint, kilobytes } from './footprint.js';
 import type { RunState } from './run_folder.js';
 
 export function result(model: LayersModel, { options, history }: RunState): string {
@@ -12,11 +12,11 @@ export function result(model: LayersModel, { options, history }: RunState): stri
   const rows = layers.map(({ name, density, nnz, bytes, denseBytes }) => [
     name,
     percent(density),
-    String(nnz),
+    grouped(nnz),
     kilobytes(bytes),
     kilobytes(denseBytes),
   ]);
-  rows.push(['total', '', String(sum((l) => l.nnz)), kilobytes(sum((l) => l.bytes)), kilobytes(sum((l) => l.denseBytes))]);
+  rows.push(['total', '', grouped(sum((l) => l.nnz)), kilobytes(sum((l) => l.bytes)), kilobytes(sum((l) => l.denseBytes))]);
   const steps = history.map(({ msPerStep }) => msPerStep).sort((a, b) => a - b);
   return [
     '',
@@ -26,8 +26,4 @@ export function result(model: LayersModel, { options, history }: RunState): stri
     `Time per step ${(steps[steps.length >> 1] ?? Number.NaN).toFixed(2)} ms (median of epochs, batch ${options.batch}, backend ${options.backend})`,
     'Training bytes: weights, gradients, moments, patterns, the whole vector that Top-KAST keeps, and the record of explored positions.',
   ].join('\n');
-}
-
-export function kilobytes(bytes: number): string {
-  return `${Math.round(bytes / 1024)} kB`;
 }

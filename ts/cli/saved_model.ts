@@ -3,11 +3,10 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import * as tf from '@tensorflow/tfjs-core';
 import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers';
 import { FileError } from '../errors.js';
 import { writeNewFolder } from '../files/atomic.js';
-import { modelFiles } from '../files/model_files.js';
+import { artifactsOf, modelFiles } from '../files/model_files.js';
 
 /** Loads a model from its folder, its model.json, or the folder of a run. Whatever is wrong with it is a FileError that names the file. */
 export async function loadModel(path: string): Promise<LayersModel> {
@@ -45,13 +44,7 @@ function oneLine(message: string): string {
 
 /** The files of a saved model by name, with its optimizer if it has one. */
 export async function filesOf(model: LayersModel): Promise<Record<string, string | Uint8Array>> {
-  let files: Record<string, string | Uint8Array> = {};
-  const collect = tf.io.withSaveHandler(async (artifacts) => {
-    files = modelFiles(artifacts);
-    return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) };
-  });
-  await model.save(collect, { includeOptimizer: model.optimizer !== undefined });
-  return files;
+  return modelFiles(await artifactsOf(model, model.optimizer !== undefined));
 }
 
 /** Writes a model's folder, which must be new or empty, whole or not at all. */

@@ -1,4 +1,4 @@
-// How the weights of a layer are spread.
+// Where the weights of a layer are and how they are spread. Knows no files: pages show the same.
 
 import type { layers } from '@tensorflow/tfjs-layers';
 import { thetaOf } from '../ops/powerprop.js';
@@ -24,6 +24,16 @@ export function weightsOf(layer: layers.Layer): Float32Array | undefined {
   if (!isDense(layer)) return undefined;
   const { alpha = 1 } = layer as { alpha?: number };
   return thetaOf(layer.getWeights()[0].dataSync() as Float32Array, alpha);
+}
+
+/** Weights in the forward pass of a sparse layer, counted for each input feature. Nothing for other layers, where each has all. */
+export function connectionsOf(layer: layers.Layer): number[] | undefined {
+  if (!isSparse(layer)) return undefined;
+  const counts = new Array<number>(layer.pattern.cols).fill(0);
+  layer.pattern.forEach((_, __, col, inA) => {
+    if (inA) counts[col]++;
+  });
+  return counts;
 }
 
 /** Nothing where no weight is finite. */

@@ -1,6 +1,7 @@
 // The report as one HTML page: no scripts, nothing from the network.
 
 import { grouped, percent } from '../../topology/table.js';
+import { kilobytes } from '../footprint.js';
 import { matters } from '../options.js';
 import type { EpochRecord } from '../run_folder.js';
 import * as charts from './charts.js';
@@ -294,7 +295,6 @@ function legend(names: readonly string[]): string {
 
 const short = (value: number) => (value === 0 ? '0' : value.toPrecision(2));
 const milliseconds = (ms: number) => `${ms.toFixed(2)} ms`;
-const kilobytes = (bytes: number) => `${grouped(Math.round(bytes / 1024))} kB`;
 
 function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);

@@ -2,11 +2,10 @@
 
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { FileError } from '../../errors.js';
-import { isSparse } from '../../topology/sparse_layer.js';
 import { footprint, type LayerFootprint } from '../footprint.js';
 import type { TrainOptions } from '../options.js';
 import { type EpochRecord, loadRun } from '../run_folder.js';
-import { type Spread, spreadOf, weightsOf } from '../weights.js';
+import { connectionsOf, type Spread, spreadOf, weightsOf } from '../weights.js';
 
 const BINS = 48;
 
@@ -26,16 +25,8 @@ export function describeRun(name: string, folder: string, model: LayersModel, op
     const weights = weightsOf(model.getLayer(layer.name));
     return { ...layer, weights: weights && spreadOf(weights, BINS) };
   });
-  return { name, folder, options, history, layers, connections: connectionsOf(model) };
-}
-
-function connectionsOf({ layers: [first] }: LayersModel): number[] | undefined {
-  if (!isSparse(first)) return undefined;
-  const counts = new Array<number>(first.pattern.cols).fill(0);
-  first.pattern.forEach((_, __, col, inA) => {
-    if (inA) counts[col]++;
-  });
-  return counts;
+  const [first] = model.layers;
+  return { name, folder, options, history, layers, connections: connectionsOf(first) };
 }
 
 /** Reads the run in `folder`; a backend must have been started. */
