@@ -4,6 +4,8 @@ import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { TrainOptions } from '../../ts/cli/options.js';
+import { newRunFolder } from '../../ts/cli/run_folder.js';
 import { runCommand } from '../support/command.js';
 import { dataFolder } from '../support/idx.js';
 
@@ -98,10 +100,14 @@ describe('the folder of a run', () => {
     expect(await readdir(join(place, 'runs', 'set-2'))).toEqual([]);
   });
 
-  test('of two runs at once with the same --out one is refused', async () => {
-    const ended = await Promise.all([1, 2].map((seed) => small('--seed', String(seed), '--out', 'same')));
-    expect(ended.map(({ status }) => status).sort()).toEqual([0, 2]);
-    expect(ended.map(({ err }) => err).join('')).toMatch(/^tfjs-sparse: same: expected a new or empty folder, received one /m);
+  test('of two runs with the same --out only one gets it, also before the first has saved anything', async () => {
+    const options = { out: join(place, 'same') } as TrainOptions;
+    const { release } = await newRunFolder(options);
+    await expect(newRunFolder(options)).rejects.toThrow(/same: expected a new or empty folder, received one /);
+    await release();
+    expect(await readdir(place)).toEqual([]);
+    const ended = await Promise.allSettled([1, 2, 3].map(() => newRunFolder(options)));
+    expect(ended.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   });
 
   test.each([
