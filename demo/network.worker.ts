@@ -7,8 +7,7 @@ import { fastDense } from 'tfjs-sparse';
 import { serve } from 'tfjs-sparse/worker';
 import { footprint } from '../ts/cli/footprint.js';
 import { buildNetwork, makeMethod } from '../ts/cli/network.js';
-import { SparseDense } from '../ts/layers/index.js';
-import { thetaOf } from '../ts/ops/powerprop.js';
+import { connectionsOf, weightsOf } from '../ts/cli/weights.js';
 import { histogram } from './histogram.js';
 import { FEATURES, type Images, loadMnist } from './mnist.js';
 import type { Settings } from './settings.js';
@@ -23,7 +22,7 @@ export interface Snapshot {
   accuracy: number;
   layers: { name: string; density: number; nnz: number; bytes: number }[];
   /** Connections of each pixel; not for the twin, where each has all. */
-  inputs: Uint32Array | undefined;
+  inputs: number[] | undefined;
   /** Of the first layer's weights, as {@link histogram}. */
   histogram: number[];
 }
@@ -73,28 +72,6 @@ function accuracy(model: LayersModel, { labels, x }: Sets['test'], count: number
   });
 }
 
-function inputs({ pattern }: SparseDense): Uint32Array {
-  const { rows, cols, rowOffsets, rowSplits, colIndices } = pattern;
-  const counts = new Uint32Array(cols);
-  // The entries that compute: in each row the forward set comes first.
-  for (let row = 0; row < rows; row++) for (let i = rowOffsets[row]; i < rowSplits[row]; i++) counts[colIndices[i]]++;
-  return counts;
-}
-
-/** The weights that compute, of the first layer. */
-function firstWeights(model: LayersModel): Float32Array {
-  const [layer] = model.layers;
-  if (!(layer instanceof SparseDense)) return layer.getWeights()[0].dataSync() as Float32Array;
-  const theta = thetaOf(layer.values.dataSync() as Float32Array, layer.alpha);
-  const { rows, rowOffsets, rowSplits, forwardNnz } = layer.pattern;
-  const kept = new Float32Array(forwardNnz);
-  for (let row = 0, at = 0; row < rows; row++) {
-    kept.set(theta.subarray(rowOffsets[row], rowSplits[row]), at);
-    at += rowSplits[row] - rowOffsets[row];
-  }
-  return kept;
-}
-
 serve({
   async build({ settings, dense, steps }: { settings: Settings; dense: boolean; steps: number }) {
     await tf.setBackend('cpu');
@@ -132,8 +109,8 @@ serve({
       return {
         accuracy: accuracy(model, test, all ? test.labels.length : SOME),
         layers: footprint(model, model.optimizer).map(({ name, density, nnz, bytes }) => ({ name, density, nnz, bytes })),
-        inputs: first instanceof SparseDense ? inputs(first) : undefined,
-        histogram: histogram(firstWeights(model)),
+        inputs: connectionsOf(first),
+        histogram: histogram(weightsOf(first) as Float32Array),
       };
     },
     async digit(_: LayersModel | undefined, index: number) {

@@ -6,7 +6,7 @@ import { FEATURES } from './mnist.js';
 const SIDE = 28;
 
 /** Pixels with more connections stand out more from the page. */
-export function showConnections(canvas: HTMLCanvasElement, range: HTMLElement, counts: Uint32Array): void {
+export function showConnections(canvas: HTMLCanvasElement, range: HTMLElement, counts: number[]): void {
   const context = canvas.getContext('2d') as CanvasRenderingContext2D;
   const most = Math.max(1, ...counts);
   context.clearRect(0, 0, SIDE, SIDE);
@@ -18,7 +18,7 @@ export function showConnections(canvas: HTMLCanvasElement, range: HTMLElement, c
   range.textContent = `(0 to ${most})`;
   const inner = (i: number) => i % SIDE >= 8 && i % SIDE < 20 && i >= 8 * SIDE && i < 20 * SIDE;
   const mean = (keep: (i: number) => boolean) => {
-    const kept = [...counts].filter((_, i) => keep(i));
+    const kept = counts.filter((_, i) => keep(i));
     return (kept.reduce((a, b) => a + b, 0) / kept.length).toFixed(1);
   };
   canvas.setAttribute(

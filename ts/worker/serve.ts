@@ -6,6 +6,7 @@ import * as comlink from 'comlink/dist/esm/comlink.mjs';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { ready } from '#load';
 import { OptionError, WorkerError } from '../errors.js';
+import { artifactsOf } from '../files/model_files.js';
 import { Control, type Progress } from './control.js';
 import { type Answer, type Numbers, toWire } from './wire.js';
 
@@ -219,13 +220,7 @@ class Host {
   }
 
   async artifacts(includeOptimizer: boolean): Promise<Artifacts> {
-    let found: Artifacts | undefined;
-    const handler = tf.io.withSaveHandler(async (artifacts) => {
-      found = artifacts;
-      return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) };
-    });
-    await this.model.save(handler, { includeOptimizer });
-    const { weightData, ...rest } = found as Artifacts;
+    const { weightData, ...rest } = (await artifactsOf(this.model, includeOptimizer)) as Artifacts;
     return { ...rest, weightData: tf.io.CompositeArrayBuffer.join(weightData) };
   }
 
