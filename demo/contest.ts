@@ -5,7 +5,7 @@ import type { Snapshot } from './network.worker.js';
 import type { Settings } from './settings.js';
 
 /** Steps of the fit by which a run's length in steps is guessed: schedules of methods need it. */
-const TRIAL_STEPS = 40;
+const TRIAL_STEPS = 150;
 /** Milliseconds between two looks at a network. */
 const LOOK = 500;
 
@@ -69,18 +69,10 @@ export class Contestant {
     this.looks = [];
     this.#progress = undefined;
     this.#loss = Number.NaN;
+    // A schedule needs to know how many steps these seconds will be. The twin has none.
+    const steps = this.dense ? 1 : Math.ceil((1000 * seconds) / (await this.#trial(trainer, settings)));
     if (this.#stopped) return;
-    await trainer.build({ settings, dense: this.dense, steps: 1e9 });
-    let trial = 0;
-    await trainer.fit({
-      data: { base, images, count: TRIAL_STEPS * Math.min(batchSize, Math.floor(images / TRIAL_STEPS)) },
-      batchSize,
-      onProgress: ({ milliseconds, step }) => {
-        trial = milliseconds / step;
-      },
-    });
-    if (this.#stopped) return;
-    await trainer.build({ settings, dense: this.dense, steps: Math.ceil((1000 * seconds) / trial) });
+    await trainer.build({ settings, dense: this.dense, steps });
     let over = false;
     if (this.#stopped) return;
     const fit = trainer
@@ -113,6 +105,21 @@ export class Contestant {
     await Promise.all([fit, watch()]);
     await this.look(true);
     changed();
+  }
+
+  /** Milliseconds of a step, by those of a short fit that come after the engine has warmed up. */
+  async #trial(trainer: Trainer, settings: Settings): Promise<number> {
+    const { batch: batchSize, images } = settings;
+    await trainer.build({ settings, dense: this.dense, steps: 1e9 });
+    const seen: Progress[] = [];
+    await trainer.fit({
+      data: { base: this.base, images, count: Math.min(images, TRIAL_STEPS * batchSize) },
+      batchSize,
+      interval: 0,
+      onProgress: (progress) => void seen.push(progress),
+    });
+    const [half, end] = [seen[seen.length >> 1], seen[seen.length - 1]];
+    return half === end ? end.milliseconds / end.step : (end.milliseconds - half.milliseconds) / (end.step - half.step);
   }
 
   async look(all: boolean): Promise<void> {

@@ -1,7 +1,7 @@
 // Weights by value.
 
-export const RANGE = 0.3;
-export const BINS = 30;
+export const RANGE = 0.6;
+export const BINS = 40;
 
 /** Share of the weights in each of BINS bins of equal width between -RANGE and RANGE; what lies beyond is in the outermost. */
 export function histogram(weights: Float32Array): number[] {

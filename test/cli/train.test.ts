@@ -116,7 +116,7 @@ describe('the folder of a run', () => {
     ['but not one that was there', ['--out', 'given'], ['given']],
   ])('goes with a run that fails before it has saved anything: %s', async (_, out, left) => {
     if (left.length > 0) await mkdir(join(place, 'given'));
-    const { status, err } = await small('--optimizer', 'sgd', '--learning-rate', '1e30', ...out);
+    const { status, err } = await small('--optimizer', 'sgd', '--learning-rate', '1e30', '--every', '1', ...out);
     expect(err).toContain('diverged?');
     expect(status).toBe(2);
     expect(await readdir(place)).toEqual(left);
