@@ -22,7 +22,7 @@ export { fastDense } from './ops/fast_dense.js';
 export { powerprop } from './ops/powerprop.js';
 export type { Candidates, Samples } from './ops/probe.js';
 export { type Decay, type FusedActivation, type SparseDenseArgs, sparseDense } from './ops/sparse_dense.js';
-export { gradientReduce, gradientTopK, topK } from './ops/top_k.js';
+export { type GradientArgs, gradientReduce, gradientTopK, topK } from './ops/top_k.js';
 export * as optimizers from './optimizers/index.js';
 export { type CsrArrays, CsrPattern } from './pattern/csr.js';
 export { custom, er, erk, firstDense, type LayerShape, lastAtLeast, setEpsilon, uniform } from './pattern/distribution.js';

@@ -31,7 +31,8 @@ defineKernel<{ k: number }>('topK', ({ x }, { k }) => {
 /** A view of our own memory would not outlast the kernel's making room. */
 const copy = (operand: Operand) => floats(operand).slice();
 
-interface GradientArgs {
+/** What a layer’s whole gradient dyᵀ·x is made of, and where not to look. */
+export interface GradientArgs {
   /** Activations that came in, `[batch, in]`. */
   x: tf.Tensor2D;
   /** Gradients of what went out, `[batch, out]`. */

@@ -177,7 +177,7 @@ export abstract class Training extends Callback {
     return this.#carry;
   }
 
-  /** Gives layers other patterns. See {@link editAll}. */
+  /** Gives layers other patterns. See `editAll`. */
   protected async edit(edits: readonly Edit[]): Promise<void> {
     const moved = editAll(edits, await this.prepare(), this.#track);
     this.#moved.dropped += moved.dropped;

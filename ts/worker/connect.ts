@@ -8,7 +8,7 @@ import type { Artifacts, FitOptions, Fitted, Remote, Samples } from './serve.js'
 import { type Answer, fromWire, type Numbers, type NumbersLike, plain } from './wire.js';
 
 /** What {@link connect} needs of a worker of Node. */
-interface NodeWorker {
+export interface NodeWorker {
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'exit', listener: (code: number) => void): unknown;
   postMessage(message: unknown): void;
