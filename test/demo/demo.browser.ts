@@ -126,7 +126,10 @@ test('trains above 95 %, by keyboard alone; classifies what is drawn; the model 
 
   await page.click('#download');
   const folder = mkdtempSync(join(tmpdir(), 'demo-'));
-  for (const link of await page.locator('#files a').all()) {
+  await page.waitForSelector('#files a');
+  const links = await page.locator('#files a').all();
+  expect(links).toHaveLength(2);
+  for (const link of links) {
     const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
     await download.saveAs(join(folder, download.suggestedFilename()));
   }
