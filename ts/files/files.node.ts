@@ -56,8 +56,15 @@ class FolderHandler implements tf.io.IOHandler {
   }
 }
 
+/** What differs between systems; node:path's own type would ask every user for Node's types. */
+interface Paths {
+  relative(from: string, to: string): string;
+  isAbsolute(path: string): boolean;
+  readonly sep: string;
+}
+
 /** Whether a path leads into a folder. `on`: the system whose paths these are. */
-export function liesIn(folder: string, path: string, on: typeof paths.posix = paths): boolean {
+export function liesIn(folder: string, path: string, on: Paths = paths): boolean {
   const way = on.relative(folder, path);
   // Between two drives of Windows there is no relative way.
   return !on.isAbsolute(way) && way !== '..' && !way.startsWith(`..${on.sep}`);
