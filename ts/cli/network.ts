@@ -58,16 +58,13 @@ function makeOptimizer({ optimizer, learningRate }: TrainOptions): tf.Optimizer 
   }
 }
 
-/** Top-KAST's own default is each step, which costs more than the step of a small network; ten make no difference to what it learns (docs/results.md). */
-const REFRESH = 10;
-
 /** The method that the options name, for a run of so many steps in all. None for the dense twin, or where every layer is dense. */
 export function makeMethod(options: TrainOptions, steps: number): Training | undefined {
   const { densities, density, every, dropFraction, regularization, seed } = options;
   if (options.dense || (densities ?? [density]).every((d) => d === 1)) return undefined;
   const args = { every, dropFraction, seed, endStep: Math.floor(0.75 * steps) };
   const makers: Record<MethodName, () => Training> = {
-    'top-kast': () => topKast({ every: every ?? REFRESH, regularization }),
+    'top-kast': () => topKast({ every, regularization }),
     static: staticPattern,
     set: () => set(args),
     rigl: () => rigl(args),

@@ -58,11 +58,7 @@ export function withTrainOptions(command: Command): Command {
     .addOption(new Option('--distribution <name>', 'how layers share the weights').choices(['erk', 'uniform']).default('erk'))
     .option('--densities <shares>', 'density of each layer, output layer included, instead of a distribution', list(density))
     .addOption(new Option('--method <name>', 'what moves the weights').choices(METHODS).default('top-kast'))
-    .option(
-      '--every <steps>',
-      'steps from one change of the patterns to the next (default: 10 for top-kast, 1000 for gse, else 100)',
-      count,
-    )
+    .option('--every <steps>', 'steps from one change of the patterns to the next (default: 1 for top-kast, 1000 for gse, else 100)', count)
     .option('--drop-fraction <share>', 'share of the weights that moves at first (default: as published; not for top-kast)', density)
     .option('--alpha <exponent>', 'of Powerpropagation; 1 is ordinary training', atLeast1, 1)
     .option('--regularization <lambda>', "Top-KAST's penalty", atLeast0, 1e-4)
