@@ -1,9 +1,10 @@
 // The page: settings in, two networks trained side by side, pictures of them.
 
+import { kilobytes } from '../ts/cli/footprint.js';
+import { grouped } from '../ts/topology/table.js';
 import { Chart, type Curve } from './charts.js';
 import { Contestant, type Look } from './contest.js';
 import { BINS, RANGE } from './histogram.js';
-
 import { Pad, showConnections } from './pixels.js';
 import { fillForm, readForm, searchOf } from './settings.js';
 
@@ -20,7 +21,7 @@ const both = [sparse, dense];
 const KEYS = { sparse: { label: 'sparse', colour: 'sparse' }, dense: { label: 'dense twin', colour: 'dense' } };
 const LAYER_COLOURS = ['sparse', 'dense', 'third', 'fourth', 'fifth'];
 
-const percent = (share: number) => `${share.toFixed(share < 10 ? 1 : 0)}`;
+const percent = (share: number) => share.toFixed(share < 10 ? 1 : 0);
 const charts = {
   accuracy: new Chart(byId('accuracy'), { x: 'seconds', format: (value) => value.toFixed(1) }),
   loss: new Chart(byId('loss'), { x: 'seconds', format: (value) => value.toFixed(2) }),
@@ -53,9 +54,9 @@ function column(which: number, look: Look | undefined): void {
     `${(100 * look.accuracy).toFixed(1)} %`,
     look.loss.toFixed(3),
     ((1000 * look.seconds) / look.steps).toFixed(2),
-    look.steps.toLocaleString('en'),
-    sum(({ nnz }) => nnz).toLocaleString('en'),
-    `${Math.round(sum(({ bytes }) => bytes) / 1024).toLocaleString('en')} kB`,
+    grouped(look.steps),
+    grouped(sum(({ nnz }) => nnz)),
+    kilobytes(sum(({ bytes }) => bytes)),
   ];
   document.querySelectorAll('#numbers tr').forEach((row, i) => {
     row.querySelectorAll('td')[which].textContent = texts?.[i] ?? '–';
@@ -120,7 +121,7 @@ async function train(): Promise<void> {
     }
     const accuracy = (look: Look) => `${(100 * look.accuracy).toFixed(2)} %`;
     say(
-      `Done: ${accuracy(ours)} of the 10 000 test images right with ${ours.steps.toLocaleString('en')} steps; the dense twin ${accuracy(twin)} with ${twin.steps.toLocaleString('en')}.`,
+      `Done: ${accuracy(ours)} of the 10 000 test images right with ${grouped(ours.steps)} steps; the dense twin ${accuracy(twin)} with ${grouped(twin.steps)}.`,
     );
     buttons.download.disabled = false;
     await classify();

@@ -2,7 +2,7 @@
 
 import { initSync, STAMP } from '../../wasm/kernels.js';
 import { FileError, OptionError } from '../errors.js';
-import { attach, isLoaded } from './memory.js';
+import { attach, isAtHand, isLoaded } from './memory.js';
 import { bestVariant, VARIANTS, type Variant } from './variant.js';
 
 /** Where the binary comes from. One of `wasmUrl` and `module`, or neither. */
@@ -48,7 +48,12 @@ export function initFrom(entrance: Entrance): { init(options?: InitOptions): Pro
     });
     return loading;
   }
-  return { init, ready: () => init() };
+  /** Resolves when the package can be used: to be awaited in browsers before the first sparse layer or op. */
+  async function ready(): Promise<void> {
+    // Who has imported tfjs-sparse/inline beside another entrance, as the script of a worker may, need not have the file.
+    if (loading || !isAtHand()) await init();
+  }
+  return { init, ready };
 }
 
 function check(options: InitOptions): void {
