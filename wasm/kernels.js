@@ -872,4 +872,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '92b96a4b031cf81a';
+export const STAMP = '8242bd6f8d3346e5';

@@ -34,6 +34,7 @@ pub mod power;
 pub mod random;
 pub mod seeded;
 pub mod top_k;
+pub mod window;
 
 /// Samples in a panel.
 pub const PANEL: usize = 16;
