@@ -2,6 +2,27 @@
 /* eslint-disable */
 
 /**
+ * See [`convolution::Convolution`].
+ */
+export class Convolution {
+    free(): void;
+    [Symbol.dispose](): void;
+    /**
+     * All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted. See
+     * [`convolution::Convolution::backward`].
+     */
+    backward(pattern: Pattern, numbers: Uint32Array | number[], images: number, x: number, values: number, y: number, dy: number, dx: number, d_values: number, d_bias: number, first: boolean, last: boolean, decay_forward: number, decay_rest: number): void;
+    /**
+     * A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`convolution::Convolution::forward`].
+     */
+    forward(pattern: Pattern, numbers: Uint32Array | number[], images: number, x: number, values: number, bias: number, y: number, relu: boolean, tile: number): void;
+    /**
+     * `numbers` as for [`Window::new`]; those given to the other two may differ in the heights.
+     */
+    constructor(pattern: Pattern, numbers: Uint32Array | number[]);
+}
+
+/**
  * See [`CsrPattern`].
  */
 export class Pattern {
@@ -204,12 +225,16 @@ export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembl
 
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
+    readonly __wbg_convolution_free: (a: number, b: number) => void;
     readonly __wbg_pattern_free: (a: number, b: number) => void;
     readonly __wbg_seeded_free: (a: number, b: number) => void;
     readonly adam: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
     readonly allocate: (a: number, b: number) => number;
     readonly backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly carry: (a: number, b: number, c: number, d: number, e: number) => void;
+    readonly convolution_backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number, l: number, m: number, n: number, o: number, p: number) => void;
+    readonly convolution_forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
+    readonly convolution_new: (a: number, b: number, c: number) => number;
     readonly dense: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
     readonly draw: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
@@ -250,9 +275,9 @@ export interface InitOutput {
     readonly topK: (a: number, b: number, c: number, d: number) => [number, number];
     readonly unpack: (a: number, b: number, c: number, d: number) => void;
     readonly __wbindgen_externrefs: WebAssembly.Table;
-    readonly __externref_table_dealloc: (a: number) => void;
-    readonly __wbindgen_free: (a: number, b: number, c: number) => void;
     readonly __wbindgen_malloc: (a: number, b: number) => number;
+    readonly __wbindgen_free: (a: number, b: number, c: number) => void;
+    readonly __externref_table_dealloc: (a: number) => void;
     readonly __wbindgen_start: () => void;
 }
 

@@ -1,6 +1,98 @@
 /* @ts-self-types="./kernels.d.ts" */
 
 /**
+ * See [`convolution::Convolution`].
+ */
+export class Convolution {
+    __destroy_into_raw() {
+        const ptr = this.__wbg_ptr;
+        this.__wbg_ptr = 0;
+        ConvolutionFinalization.unregister(this);
+        return ptr;
+    }
+    free() {
+        const ptr = this.__destroy_into_raw();
+        wasm.__wbg_convolution_free(ptr, 0);
+    }
+    /**
+     * All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted. See
+     * [`convolution::Convolution::backward`].
+     * @param {Pattern} pattern
+     * @param {Uint32Array | number[]} numbers
+     * @param {number} images
+     * @param {number} x
+     * @param {number} values
+     * @param {number} y
+     * @param {number} dy
+     * @param {number} dx
+     * @param {number} d_values
+     * @param {number} d_bias
+     * @param {boolean} first
+     * @param {boolean} last
+     * @param {number} decay_forward
+     * @param {number} decay_rest
+     */
+    backward(pattern, numbers, images, x, values, y, dy, dx, d_values, d_bias, first, last, decay_forward, decay_rest) {
+        _assertClass(pattern, Pattern);
+        const val2 = +images;
+        const val3 = +x;
+        const val4 = +values;
+        const val5 = +y;
+        const val6 = +dy;
+        const val7 = +dx;
+        const val8 = +d_values;
+        const val9 = +d_bias;
+        const val10 = +first;
+        const val11 = +last;
+        const val12 = +decay_forward;
+        const val13 = +decay_rest;
+        const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        wasm.convolution_backward(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9, val10, val11, val12, val13);
+    }
+    /**
+     * A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`convolution::Convolution::forward`].
+     * @param {Pattern} pattern
+     * @param {Uint32Array | number[]} numbers
+     * @param {number} images
+     * @param {number} x
+     * @param {number} values
+     * @param {number} bias
+     * @param {number} y
+     * @param {boolean} relu
+     * @param {number} tile
+     */
+    forward(pattern, numbers, images, x, values, bias, y, relu, tile) {
+        _assertClass(pattern, Pattern);
+        const val2 = +images;
+        const val3 = +x;
+        const val4 = +values;
+        const val5 = +bias;
+        const val6 = +y;
+        const val7 = +relu;
+        const val8 = +tile;
+        const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        wasm.convolution_forward(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8);
+    }
+    /**
+     * `numbers` as for [`Window::new`]; those given to the other two may differ in the heights.
+     * @param {Pattern} pattern
+     * @param {Uint32Array | number[]} numbers
+     */
+    constructor(pattern, numbers) {
+        _assertClass(pattern, Pattern);
+        const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        const ret = wasm.convolution_new(pattern.__wbg_ptr, ptr0, len0);
+        this.__wbg_ptr = ret;
+        ConvolutionFinalization.register(this, this.__wbg_ptr, this);
+        return this;
+    }
+}
+if (Symbol.dispose) Convolution.prototype[Symbol.dispose] = Convolution.prototype.free;
+
+/**
  * See [`CsrPattern`].
  */
 export class Pattern {
@@ -665,6 +757,9 @@ function __wbg_get_imports() {
     };
 }
 
+const ConvolutionFinalization = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(ptr => wasm.__wbg_convolution_free(ptr, 1));
 const PatternFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
     : new FinalizationRegistry(ptr => wasm.__wbg_pattern_free(ptr, 1));
@@ -872,4 +967,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '8242bd6f8d3346e5';
+export const STAMP = '8123b912bf3a4089';

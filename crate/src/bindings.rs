@@ -5,6 +5,7 @@
 //! of a call overlap. That is what the `SAFETY` comments below mean by "the caller".
 
 use crate::kernels::backward::{self, Backward, Decay};
+use crate::kernels::convolution;
 use crate::kernels::dense::{self, Product};
 use crate::kernels::forward::{self, Activation, Forward, Tile};
 use crate::kernels::gradient::{self, Candidate};
@@ -12,6 +13,7 @@ use crate::kernels::optimizer::{self, Adam, BiasCorrections};
 use crate::kernels::random::{self, Source, Spread};
 use crate::kernels::seeded::{self, Rank};
 use crate::kernels::top_k::NotANumber;
+use crate::kernels::window::Window;
 use crate::kernels::{edit, pack, panels, peak, power, top_k};
 use crate::lanes::Row;
 use crate::pattern::{CsrPattern, Indices};
@@ -96,6 +98,7 @@ struct Scratch {
     dy: Vec<Row>,
     backward: backward::Scratch,
     dense: dense::Scratch,
+    convolution: convolution::Scratch,
     corrections: BiasCorrections,
 }
 
@@ -373,6 +376,89 @@ pub fn backward(
         backward::backward(&Backward::new(pattern, values, x, dy, batch, decay), dx, d_values, &mut scratch.backward);
         backward::bias(dy, d_bias, panels);
     });
+}
+
+fn window(numbers: &[u32]) -> Window {
+    Window::new(std::array::from_fn(|i| numbers[i] as usize))
+}
+
+/// See [`convolution::Convolution`].
+#[wasm_bindgen]
+pub struct Convolution(convolution::Convolution);
+
+#[wasm_bindgen]
+impl Convolution {
+    /// `numbers` as for [`Window::new`]; those given to the other two may differ in the heights.
+    #[wasm_bindgen(constructor)]
+    pub fn new(pattern: &Pattern, numbers: &[u32]) -> Convolution {
+        Self(convolution::Convolution::new(&pattern.0, &window(numbers)))
+    }
+
+    /// A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`convolution::Convolution::forward`].
+    #[allow(clippy::too_many_arguments)] // as `backward`
+    pub fn forward(
+        &self,
+        pattern: &Pattern,
+        numbers: &[u32],
+        images: usize,
+        x: usize,
+        values: usize,
+        bias: usize,
+        y: usize,
+        relu: bool,
+        tile: usize,
+    ) {
+        let (pattern, window) = (&pattern.0, window(numbers));
+        // SAFETY: the caller owns these addresses.
+        let (x, values, bias, y) = unsafe {
+            let bias = (bias != 0).then(|| slice(bias, window.filters));
+            (slice(x, images * window.input()), slice(values, pattern.nnz()), bias, slice_mut(y, images * window.output()))
+        };
+        let activation = if relu { Activation::Relu } else { Activation::Linear };
+        with_scratch(|scratch| {
+            self.0.forward(pattern, &window, images, x, values, bias, y, activation, Tile::ALL[tile], &mut scratch.convolution);
+        });
+    }
+
+    /// All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted. See
+    /// [`convolution::Convolution::backward`].
+    #[allow(clippy::too_many_arguments)]
+    pub fn backward(
+        &self,
+        pattern: &Pattern,
+        numbers: &[u32],
+        images: usize,
+        x: usize,
+        values: usize,
+        y: usize,
+        dy: usize,
+        dx: usize,
+        d_values: usize,
+        d_bias: usize,
+        first: bool,
+        last: bool,
+        decay_forward: f32,
+        decay_rest: f32,
+    ) {
+        let (pattern, window) = (&pattern.0, window(numbers));
+        // SAFETY: the caller owns these addresses.
+        let (x, values, dy, d_values, d_bias) = unsafe {
+            let gradients = (slice_mut(d_values, pattern.nnz()), slice_mut(d_bias, window.filters));
+            let dy = slice_mut::<f32>(dy, images * window.output());
+            (slice(x, images * window.input()), slice(values, pattern.nnz()), dy, gradients.0, gradients.1)
+        };
+        if y != 0 {
+            // SAFETY: the caller owns this address.
+            backward::where_positive(dy, unsafe { slice(y, dy.len()) });
+        }
+        // SAFETY: as above.
+        let dx = (dx != 0).then(|| unsafe { slice_mut(dx, images * window.input()) });
+        let decay = Decay { forward: decay_forward, rest: decay_rest };
+        with_scratch(|scratch| {
+            let scratch = &mut scratch.convolution;
+            self.0.backward(pattern, &window, images, x, values, dy, dx, d_values, d_bias, [first, last], decay, scratch);
+        });
+    }
 }
 
 /// `c [m, n] = act(op(a)·op(b) + bias)` with `k` terms; `bias` 0 for none. See [`dense::dense`].

@@ -7,6 +7,7 @@
 use crate::pattern::{Bounded, Index};
 #[cfg(target_arch = "wasm32")]
 use core::arch::wasm32 as w;
+use core::marker::PhantomData;
 use core::ops::{Add, Div, Mul, Range, Sub};
 
 /// Sixteen samples of one feature: one cache line, four vectors. The unit that every product works on.
@@ -56,6 +57,83 @@ impl<'a, const P: usize, I: Index> Gather<'a, P, I> {
             // SAFETY: having a `Bounded` proves that its indices are below its bound, and that is at most the length of each `x`.
             x.map(|x| unsafe { x.get_unchecked(index) })
         })
+    }
+}
+
+/// Indices of rows in segments, one for each line and tap, counted from wherever a window stands. Those of a tap lie within its limits, so that one check
+/// for each place of the window serves all lines.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    /// `[lines·taps + 1]`
+    starts: Vec<u32>,
+    indices: Vec<u16>,
+    limits: Vec<Range<usize>>,
+    /// Taps with the same number here have ascending limits.
+    stretches: Vec<usize>,
+}
+
+impl Segments {
+    /// `starts [lines·taps + 1]`, and for each tap the `limits` of its indices. Panics where these do not hold.
+    pub fn new(starts: Vec<u32>, indices: Vec<u16>, limits: Vec<Range<usize>>) -> Self {
+        assert!(starts.first() == Some(&0) && starts.is_sorted() && starts.last() == Some(&(indices.len() as u32)));
+        assert!(limits.is_empty() || (starts.len() - 1).is_multiple_of(limits.len()));
+        assert!(!limits.is_empty() || indices.is_empty());
+        for (segment, ends) in starts.windows(2).enumerate() {
+            let limits = &limits[segment % limits.len()];
+            assert!(indices[ends[0] as usize..ends[1] as usize].iter().all(|&index| limits.contains(&index.into())));
+        }
+        let mut stretches = vec![0; limits.len()];
+        for tap in 1..limits.len() {
+            let ascends = limits[tap - 1].start <= limits[tap].start && limits[tap - 1].end <= limits[tap].end;
+            stretches[tap] = stretches[tap - 1] + usize::from(!ascends);
+        }
+        Self { starts, indices, limits, stretches }
+    }
+
+    pub fn taps(&self) -> usize {
+        self.limits.len()
+    }
+
+    /// Where the segments of one line begin, and the last one ends.
+    #[inline(always)]
+    pub fn line(&self, line: usize) -> &[u32] {
+        &self.starts[line * self.taps()..][..=self.taps()]
+    }
+
+    /// The window at P places of `x`, of which it sees some neighbouring `taps`, at least one. Panics unless all of these lie in `x`.
+    #[inline(always)]
+    pub fn at<'a, const P: usize>(&'a self, x: &'a [Row], corners: [isize; P], taps: Range<usize>) -> Placed<'a, P> {
+        let (first, last) = (taps.start, taps.end - 1);
+        assert!(self.stretches[first] == self.stretches[last]);
+        for corner in corners {
+            // In 64 bits, where no sum of addresses can wrap around.
+            let corner = corner as i64;
+            assert!(corner + self.limits[first].start as i64 >= 0 && corner + self.limits[last].end as i64 <= x.len() as i64);
+        }
+        Placed { of: self, corners: corners.map(|corner| x.as_ptr().wrapping_offset(corner)), taps, x: PhantomData }
+    }
+}
+
+/// Made by [`Segments::at`] alone: whatever index the `taps` have, a row lies so far from each of `corners`. These themselves may lie outside.
+pub(crate) struct Placed<'a, const P: usize> {
+    of: &'a Segments,
+    corners: [*const Row; P],
+    taps: Range<usize>,
+    x: PhantomData<&'a [Row]>,
+}
+
+impl<'a, const P: usize> Placed<'a, P> {
+    /// The entries of one line, and their rows in this order.
+    #[inline(always)]
+    pub fn rows(&self, line: usize) -> (Range<usize>, impl Iterator<Item = [&'a Row; P]>) {
+        let starts = self.of.line(line);
+        let run = starts[self.taps.start] as usize..starts[self.taps.end] as usize;
+        let corners = self.corners;
+        let rows = self.of.indices[run.clone()].iter().map(move |&index| {
+            // SAFETY: the index lies within the limits of its tap, and for these `Segments::at` has found that the rows are there; `x` keeps them.
+            corners.map(|corner| unsafe { &*corner.wrapping_add(index.into()) })
+        });
+        (run, rows)
     }
 }
 

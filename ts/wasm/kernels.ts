@@ -10,7 +10,7 @@ import { withTile } from './tiles.js';
 /** A pattern in wasm memory, in both orders. Made at first use, 8 bytes per entry. */
 const prepared = new WeakMap<CsrPattern, rust.Pattern>();
 
-function inWasm(pattern: CsrPattern): rust.Pattern {
+export function inWasm(pattern: CsrPattern): rust.Pattern {
   let twin = prepared.get(pattern);
   if (!twin) {
     loaded();
@@ -21,8 +21,17 @@ function inWasm(pattern: CsrPattern): rust.Pattern {
   return twin;
 }
 
+const releases = new WeakMap<CsrPattern, () => void>();
+
+/** `release` frees what is kept for a pattern elsewhere. One for each pattern. */
+export function whenReleased(pattern: CsrPattern, release: () => void): void {
+  releases.set(pattern, release);
+}
+
 /** Frees what a pattern holds in wasm memory. It comes back should the pattern be used again; without this it goes when collected. */
 export function releasePattern(pattern: CsrPattern): void {
+  releases.get(pattern)?.();
+  releases.delete(pattern);
   prepared.get(pattern)?.free();
   prepared.delete(pattern);
 }
@@ -37,7 +46,7 @@ export function forward(pattern: CsrPattern, x: Panels, values: Numbers, bias: N
   const y = new Panels(x.batch, pattern.rows);
   const [roomValues, roomBias] = carve(room(values), room(bias));
   const [atValues, atBias] = [placed(values, roomValues), bias ? placed(bias, roomBias) : 0];
-  withTile(pattern, x.batch, (tile) => rust.forward(twin, x.batch, x.at, atValues, atBias, y.at, relu, tile));
+  withTile(pattern, x.batch, 1, (tile) => rust.forward(twin, x.batch, x.at, atValues, atBias, y.at, relu, tile));
   return y;
 }
 

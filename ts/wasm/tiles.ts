@@ -3,7 +3,7 @@
 
 import { OptionError } from '../errors.js';
 
-/** As in `Tile::ALL` of crate/src/kernels/forward.rs: samples × output rows in registers. */
+/** As in `Tile::ALL` of crate/src/kernels/forward.rs: samples × output rows in registers. Of a convolution the second takes two places of 16 samples. */
 const TILES = ['16x1', '32x1'] as const;
 export type Tile = (typeof TILES)[number];
 
@@ -51,16 +51,21 @@ export function setTile(tile: Tile | undefined): void {
 const TOTAL = TILES.length * COUNTED;
 const fastest = (spent: readonly number[]) => spent.indexOf(Math.min(...spent));
 
-/** Runs the product with a tile. */
-export function withTile(shape: { rows: number; cols: number; nnz: number }, batch: number, run: (tile: number) => void): void {
+/** Runs the product with a tile. `places` are those of a convolution's window; 1 for a dense layer. */
+export function withTile(
+  shape: { rows: number; cols: number; nnz: number },
+  batch: number,
+  places: number,
+  run: (tile: number) => void,
+): void {
   const { rows, cols, nnz } = shape;
   // Without weights there is no work to divide the time by.
-  if (forced !== undefined || batch < MIN_BATCH || nnz === 0) {
+  if (forced !== undefined || batch * places < MIN_BATCH || nnz === 0) {
     run(forced ?? 0);
     return;
   }
   // Densities within a factor of two are alike.
-  const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))}`;
+  const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))} ${places > 1}`;
   let trial = trials.get(key);
   if (!trial) {
     trial = { rows, cols, density: nnz / (rows * cols), begun: performance.now(), calls: 0, counted: 0, spent: TILES.map(() => 0) };
@@ -77,7 +82,7 @@ export function withTile(shape: { rows: number; cols: number; nnz: number }, bat
   const counts = trial.counted > 0 || (warm && trial.calls % (IN_A_ROW * TILES.length) === 0);
   run(tile);
   if (counts) {
-    trial.spent[tile] += ((performance.now() - begin) * 1e9) / (nnz * batch);
+    trial.spent[tile] += ((performance.now() - begin) * 1e9) / (nnz * batch * places);
     trial.counted++;
   }
   trial.calls++;

@@ -25,6 +25,23 @@ pub struct Decay {
     pub rest: f32,
 }
 
+impl Decay {
+    /// Adds `decay · value` to `d_values`, both `[nnz]`.
+    pub(super) fn add(self, pattern: &CsrPattern, values: &[f32], d_values: &mut [f32]) {
+        if self.forward == 0.0 && self.rest == 0.0 {
+            return;
+        }
+        for row in 0..pattern.rows() {
+            let (start, split, stop) = pattern.by_row.line(row);
+            for (run, decay) in [(start..split, self.forward), (split..stop, self.rest)] {
+                for (d_value, value) in d_values[run.clone()].iter_mut().zip(&values[run]) {
+                    *d_value += decay * value;
+                }
+            }
+        }
+    }
+}
+
 /// Working memory, kept between calls; grows to the largest block of entries.
 #[derive(Default)]
 pub struct Scratch {
@@ -102,21 +119,6 @@ impl<'a> Backward<'a> {
                 (None, Indices::U32(_)) => block.sddmm::<u32>(partial),
             }
             sum_lanes(partial, positions, d_values);
-        }
-    }
-
-    /// Adds `decay · value` to `d_values`, after all chunks.
-    fn decay(&self, d_values: &mut [f32]) {
-        if self.decay.forward == 0.0 && self.decay.rest == 0.0 {
-            return;
-        }
-        for row in 0..self.pattern.rows() {
-            let (start, split, stop) = self.pattern.by_row.line(row);
-            for (run, decay) in [(start..split, self.decay.forward), (split..stop, self.decay.rest)] {
-                for (d_value, value) in d_values[run.clone()].iter_mut().zip(&self.values[run]) {
-                    *d_value += decay * value;
-                }
-            }
         }
     }
 }
@@ -245,7 +247,7 @@ fn sum_lanes(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
 
 /// One column, V vectors of one panel: returns its row of dX, added to what is there, and adds to the partial sums of dValues, lane by lane; the `FIRST` panel starts them.
 #[inline(always)]
-fn both<'a, const FIRST: bool, const V: usize>(
+pub(super) fn both<'a, const FIRST: bool, const V: usize>(
     dy: impl Iterator<Item = [&'a Row; 1]>,
     values: &[f32],
     x: [F32x4; 4],
@@ -297,7 +299,7 @@ fn sddmm_32<'a, const FIRST: bool>(dy: impl Iterator<Item = [&'a Row; 2]>, x: [[
 pub fn backward(products: &Backward<'_>, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
     if products.pattern.cols() > 0 {
         (0..products.chunks()).for_each(|i| products.chunk(i, dx.as_deref_mut(), d_values, scratch));
-        products.decay(d_values);
+        products.decay.add(products.pattern, products.values, d_values);
     }
 }
 
@@ -308,6 +310,15 @@ pub fn through_relu(dy: &[Row], y: &[Row], out: &mut [Row]) {
         let (dy, y) = (dy.lanes(), y.lanes());
         out.set(std::array::from_fn(|v| dy[v].where_positive(y[v])));
     }
+}
+
+/// The same on flat numbers, in place.
+pub fn where_positive(dy: &mut [f32], y: &[f32]) {
+    assert!(dy.len() == y.len());
+    let (fours, rest) = dy.as_chunks_mut::<4>();
+    let (y4, y1) = y.as_chunks::<4>();
+    fours.iter_mut().zip(y4).for_each(|(dy, y)| F32x4::load(dy).where_positive(F32x4::load(y)).store(dy));
+    rest.iter_mut().zip(y1).for_each(|(dy, &y)| *dy = if y <= 0.0 { 0.0 } else { *dy });
 }
 
 /// `dBias[o] = Σ over the batch of dY[·, o]`: `dy` panels `[P][out]`. Overwrites `d_bias [out]`.

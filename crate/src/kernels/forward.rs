@@ -27,7 +27,7 @@ pub enum Activation {
 
 impl Activation {
     #[inline(always)]
-    fn of<const V: usize>(self, sums: [F32x4; V]) -> [F32x4; V] {
+    pub(super) fn of<const V: usize>(self, sums: [F32x4; V]) -> [F32x4; V] {
         match self {
             Self::Linear => sums,
             Self::Relu => sums.map(F32x4::relu),
@@ -260,7 +260,7 @@ impl<'a> Part<'a> {
 
 /// `sums += x·value`
 #[inline(always)]
-fn add<const V: usize>(sums: &mut [F32x4; V], x: &Row, value: f32) {
+pub(super) fn add<const V: usize>(sums: &mut [F32x4; V], x: &Row, value: f32) {
     let (weight, x) = (F32x4::splat(value), x.lanes());
     for v in 0..V {
         sums[v] = x[v].mul_add(weight, sums[v]);

@@ -1,0 +1,568 @@
+//! A sparse convolution and its gradients, on panels `[row][column][channel]` of 16 lanes.
+//!
+//! At every place of the window this is the product of a dense layer whose inputs begin somewhere else: an entry's index counts from the window's
+//! corner, `((i·dilation·width) + j·dilation)·channels + c`, so that one list in 16 bits serves all places, whatever kernel, stride and dilation. Forward
+//! the lines are filters, and the window of an output looks at X. Backward they are channels, and the window of an input looks at dY; with a stride
+//! inputs fall into classes by their place modulo the stride, each of which meets its own part of the kernel, and every entry lies in one of them.
+//!
+//! **Edges** are parts of a window, not padding: entries are ordered by line, then tap, with a pointer for each, and a place at the edge takes for each row
+//! of the kernel the stretch of taps that lie inside. Padding instead costs the backward pass of a 5×5 'valid' layer half of its speed.
+//!
+//! **Lanes** are images; a batch that does not fill its panels is cut into strips of rows, which bring along the rows that their windows reach into. Packing
+//! knows about that, the products do not.
+//!
+//! Entries of B∖A take part in dX with a weight of 0: they cost as much as those of A there, and there is one list.
+//!
+//! What limits it: forward, loads, as in [`super::forward`]; two neighbouring places go together where the engine has the registers for it. Backward,
+//! multiply-adds, as in [`super::backward`]; lists are k² times as long, so that it comes closer. Activations larger than the caches wait for memory: the
+//! lines that the next place adds are touched before they are needed.
+
+use super::PANEL;
+use super::backward::{Decay, both};
+use super::forward::{Activation, Tile, add};
+use super::pack::{Lane, pack_lanes, unpack_lanes};
+use super::window::{Axis, Window};
+use crate::lanes::{F32x4, Placed, Row, Segments};
+use crate::pattern::CsrPattern;
+use std::hint::black_box;
+use std::ops::Range;
+
+/// The entries of a pattern as windows meet them. Depends on kernel, strides, dilations and the widths of image and output, not on their heights.
+pub struct Convolution {
+    forward: Lists,
+    backward: Lists,
+}
+
+/// One direction: what each class of places sees.
+struct Lists {
+    rows: Vec<Class>,
+    cols: Vec<Class>,
+    /// Lines × taps of each class, row classes × column classes, and how many entries are in the classes before.
+    segments: Vec<(Segments, usize)>,
+    reach: Reach,
+    /// Pixels of a row of the source, and features of each.
+    width: usize,
+    features: usize,
+}
+
+/// From where indices count: the farthest that 16 bits allow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Window,
+    KernelRow,
+    Tap,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Backward,
+}
+
+/// Places along one dimension that see the same taps.
+struct Class {
+    taps: Vec<usize>,
+    /// How far each lies from the window's corner.
+    offsets: Vec<usize>,
+    /// How far the corner lies before the place itself.
+    back: usize,
+}
+
+/// Outputs see all taps. Inputs see, by their place modulo the stride, the taps that bring an output there; in the order of outputs, so that indices ascend.
+#[inline(never)]
+fn classes(axis: &Axis, direction: Direction) -> Vec<Class> {
+    if direction == Direction::Forward {
+        return vec![Class {
+            taps: (0..axis.kernel).collect(),
+            offsets: (0..axis.kernel).map(|tap| tap * axis.dilation).collect(),
+            back: 0,
+        }];
+    }
+    let class = |class: usize| {
+        let (mut taps, mut offsets, mut back) = (Vec::new(), Vec::new(), 0);
+        for tap in (0..axis.kernel).rev().filter(|tap| tap * axis.dilation % axis.stride == class) {
+            let outputs = (tap * axis.dilation - class) / axis.stride;
+            if taps.is_empty() {
+                back = outputs;
+            }
+            taps.push(tap);
+            offsets.push(back - outputs);
+        }
+        Class { taps, offsets, back }
+    };
+    (0..axis.stride).map(class).collect()
+}
+
+/// Where one window stands, and its taps that lie inside.
+struct Place {
+    class: usize,
+    corner: isize,
+    taps: Range<usize>,
+}
+
+#[inline(never)]
+fn places(axis: &Axis, classes: &[Class], direction: Direction) -> Vec<Place> {
+    let (count, length) = if direction == Direction::Forward { (axis.output, axis.input) } else { (axis.input, axis.output) };
+    let place = |i: usize| {
+        let (class, corner) = if direction == Direction::Forward {
+            (0, (i * axis.stride) as isize - axis.before as isize)
+        } else {
+            let padded = i + axis.before;
+            (padded % axis.stride, (padded / axis.stride) as isize - classes[padded % axis.stride].back as isize)
+        };
+        let below = |end: isize| classes[class].offsets.partition_point(|&offset| corner + (offset as isize) < end);
+        Place { class, corner, taps: below(0)..below(length as isize) }
+    };
+    (0..count).map(place).collect()
+}
+
+/// Some neighbouring taps of a window, as entries lie together, and where their indices count from.
+struct Part {
+    corner: isize,
+    taps: Range<usize>,
+}
+
+impl Lists {
+    /// `entries(line, tap, put)` hands out the features of a line's entries at a tap of the kernel, in ascending order.
+    #[inline(never)]
+    fn new(
+        window: &Window,
+        direction: Direction,
+        [lines, features, width]: [usize; 3],
+        entries: &mut dyn FnMut(usize, usize, &mut dyn FnMut(usize)),
+    ) -> Self {
+        let (rows, cols) = (classes(&window.rows, direction), classes(&window.cols, direction));
+        let farthest = |classes: &[Class]| classes.iter().filter_map(|class| class.offsets.last()).max().copied().unwrap_or(0);
+        let (down, right) = (farthest(&rows), farthest(&cols));
+        let fits = |pixels: usize| pixels * features <= 1 << 16;
+        assert!(fits(1));
+        let reach = match () {
+            () if fits(down * width + right + 1) => Reach::Window,
+            () if fits(right + 1) => Reach::KernelRow,
+            () => Reach::Tap,
+        };
+        let mut lists = Self { rows, cols, segments: Vec::new(), reach, width, features };
+        let mut before = 0;
+        for class in 0..lists.rows.len() * lists.cols.len() {
+            let (row, col) = (&lists.rows[class / lists.cols.len()], &lists.cols[class % lists.cols.len()]);
+            let mut taps = Vec::new();
+            let mut limits = Vec::new();
+            for (i, down) in row.taps.iter().zip(&row.offsets) {
+                for (j, right) in col.taps.iter().zip(&col.offsets) {
+                    taps.push(i * window.cols.kernel + j);
+                    let first = match reach {
+                        Reach::Window => (down * width + right) * features,
+                        Reach::KernelRow => right * features,
+                        Reach::Tap => 0,
+                    };
+                    limits.push(first..first + features);
+                }
+            }
+            let (mut starts, mut indices) = (vec![0], Vec::new());
+            for line in 0..if taps.is_empty() { 0 } else { lines } {
+                for (tap, limits) in taps.iter().zip(&limits) {
+                    entries(line, *tap, &mut |feature| indices.push((limits.start + feature) as u16));
+                    starts.push(indices.len() as u32);
+                }
+            }
+            let entries = indices.len();
+            lists.segments.push((Segments::new(starts, indices, limits), before));
+            before += entries;
+        }
+        lists
+    }
+
+    fn segments(&self, row: &Place, col: &Place) -> &(Segments, usize) {
+        &self.segments[row.class * self.cols.len() + col.class]
+    }
+
+    /// The parts of the window at a place.
+    #[inline(never)]
+    fn parts(&self, row: &Place, col: &Place, parts: &mut Vec<Part>) {
+        parts.clear();
+        if row.taps.is_empty() || col.taps.is_empty() {
+            return;
+        }
+        let (down, right) = (&self.rows[row.class].offsets, &self.cols[col.class].offsets);
+        let corner =
+            |i: usize, j: usize| ((row.corner + i as isize) * self.width as isize + col.corner + j as isize) * self.features as isize;
+        let width = right.len();
+        if self.reach == Reach::Window && col.taps == (0..width) {
+            parts.push(Part { corner: corner(0, 0), taps: row.taps.start * width..row.taps.end * width });
+            return;
+        }
+        for i in row.taps.clone() {
+            if self.reach == Reach::Tap {
+                let tap = |j: usize| Part { corner: corner(down[i], right[j]), taps: i * width + j..i * width + j + 1 };
+                parts.extend(col.taps.clone().map(tap));
+            } else {
+                let down = if self.reach == Reach::Window { 0 } else { down[i] };
+                parts.push(Part { corner: corner(down, 0), taps: i * width + col.taps.start..i * width + col.taps.end });
+            }
+        }
+    }
+
+    /// Reads a number of each line that the window at `next` sees first: those of its last column, in the last row.
+    #[inline(never)]
+    fn touch(&self, x: &[Row], row: &Place, next: Option<&Place>) {
+        let Some(next) = next else { return };
+        let (Some(i), Some(j)) = (row.taps.clone().last(), next.taps.clone().last()) else { return };
+        let (down, right) = (self.rows[row.class].offsets[i], self.cols[next.class].offsets[j]);
+        let pixel = (row.corner + down as isize) as usize * self.width + (next.corner + right as isize) as usize;
+        let mut sum = F32x4::splat(0.0);
+        for row in &x[pixel * self.features..][..self.features] {
+            sum = sum + row.lanes()[0];
+        }
+        black_box(sum.sum());
+    }
+}
+
+/// The window at P neighbouring places, `apart` lines from each other.
+#[inline(always)]
+fn placed<'a, const P: usize>(segments: &'a Segments, x: &'a [Row], parts: &[Part], apart: usize) -> impl Iterator<Item = Placed<'a, P>> {
+    parts.iter().map(move |part| segments.at(x, std::array::from_fn(|p| part.corner + (p * apart) as isize), part.taps.clone()))
+}
+
+/// Working memory, kept between calls: panels of x, y, dx and dy, and the values in the order of the lists.
+#[derive(Default)]
+pub struct Scratch {
+    x: Vec<Row>,
+    y: Vec<Row>,
+    dx: Vec<Row>,
+    values: Vec<f32>,
+    /// Sums of dValues in the order of the lists, from the first group of images of a batch to the last.
+    partial: Vec<[f32; 4]>,
+}
+
+fn room<T: Copy>(vec: &mut Vec<T>, length: usize, fill: T) -> &mut [T] {
+    if vec.len() < length {
+        vec.resize(length, fill);
+    }
+    &mut vec[..length]
+}
+
+/// How images lie in panels: whole, or cut into strips of `rows` output rows.
+struct Cut {
+    images: usize,
+    strips: usize,
+    /// The window of a strip.
+    window: Window,
+    whole: Window,
+}
+
+impl Cut {
+    /// Of all ways to cut, the one with the least work: places of the window × panels.
+    #[inline(never)]
+    fn new(window: &Window, images: usize) -> Self {
+        let height = window.rows.output;
+        let mut best = (usize::MAX, 1);
+        for strips in if images < PANEL { 1..=height.clamp(1, PANEL) } else { 1..=1 } {
+            let rows = height.div_ceil(strips);
+            // The backward pass walks over inputs; packing takes about a fifth of the time of a row of them.
+            let work = (images * strips).div_ceil(PANEL) * (5 * rows + reach(&window.rows, rows));
+            if work < best.0 {
+                best = (work, strips);
+            }
+        }
+        let rows = height.div_ceil(best.1);
+        let strips = height.div_ceil(rows.max(1)).max(1);
+        let mut strip = *window;
+        if strips > 1 {
+            strip.rows = Axis { input: reach(&window.rows, rows), output: rows, before: 0, ..window.rows };
+        }
+        Self { images, strips, window: strip, whole: *window }
+    }
+
+    fn panels(&self) -> usize {
+        (self.images * self.strips).div_ceil(PANEL)
+    }
+
+    /// Image and strip of the lanes of a panel.
+    fn lanes(&self, panel: usize) -> impl Iterator<Item = (usize, usize)> {
+        let all = self.images * self.strips;
+        (panel * PANEL..all.min((panel + 1) * PANEL)).map(|lane| (lane / self.strips, lane % self.strips))
+    }
+
+    #[inline(never)]
+    fn inputs(&self, panel: usize) -> Vec<Lane> {
+        let Window { rows, cols, channels, .. } = self.whole;
+        let row = cols.input * channels;
+        let lane = |(image, strip): (usize, usize)| {
+            let (first, last) = if self.strips == 1 {
+                (0, rows.input as isize)
+            } else {
+                let first = (strip * self.window.rows.output * rows.stride) as isize - rows.before as isize;
+                (first, first + self.window.rows.input as isize)
+            };
+            // A window may lie in the padding altogether.
+            let inside = first.clamp(0, rows.input as isize)..last.clamp(0, rows.input as isize);
+            Lane {
+                skip: (inside.start - first) as usize * row,
+                start: image * self.whole.input() + inside.start as usize * row,
+                length: (inside.end - inside.start) as usize * row,
+            }
+        };
+        self.lanes(panel).map(lane).collect()
+    }
+
+    #[inline(never)]
+    fn outputs(&self, panel: usize) -> Vec<Lane> {
+        let Window { rows, cols, filters, .. } = self.whole;
+        let row = cols.output * filters;
+        let lane = |(image, strip): (usize, usize)| {
+            let first = strip * self.window.rows.output;
+            let count = self.window.rows.output.min(rows.output - first);
+            Lane { skip: 0, start: image * self.whole.output() + first * row, length: count * row }
+        };
+        self.lanes(panel).map(lane).collect()
+    }
+}
+
+/// Input rows that some output rows look at, from the first window's beginning to the last one's end.
+fn reach(rows: &Axis, outputs: usize) -> usize {
+    outputs.saturating_sub(1) * rows.stride + rows.kernel.saturating_sub(1) * rows.dilation + 1
+}
+
+impl Convolution {
+    /// The rows of `pattern` are `(tap, channel)`, taps of the kernel row by row, its columns filters. Up to 65 536 of either.
+    /// O(nnz + taps·(channels + filters)) time; 4 bytes an entry and 4 for each tap and channel or filter.
+    pub fn new(pattern: &CsrPattern, window: &Window) -> Self {
+        let Window { rows, cols, channels, filters } = *window;
+        assert!(pattern.rows() == rows.kernel * cols.kernel * channels && pattern.cols() == filters);
+        // Entries of one filter ascend by tap, then channel: what has been handed out needs no search.
+        let (mut filter, mut next) = (usize::MAX, 0);
+        let forward = Lists::new(window, Direction::Forward, [filters, channels, cols.input], &mut |line, tap, put| {
+            let (start, split, _) = pattern.by_column.line(line);
+            if line != filter {
+                (filter, next) = (line, start);
+            }
+            while next < split && pattern.by_column.indices().get(next) < (tap + 1) * channels {
+                put(pattern.by_column.indices().get(next) - tap * channels);
+                next += 1;
+            }
+        });
+        let backward = Lists::new(window, Direction::Backward, [channels, filters, cols.output], &mut |line, tap, put| {
+            let (start, _, end) = pattern.by_row.line(tap * channels + line);
+            pattern.by_row.indices().for_each(start..end, |_, filter| put(filter));
+        });
+        Self { forward, backward }
+    }
+
+    /// `Y = act(X ∗ W + bias)` of up to 16 images: `x [images, height, width, channels]`, `values [nnz]` in the pattern's order, `bias [filters]`. Overwrites
+    /// `y [images, outHeight, outWidth, filters]`. `pattern` and all but the heights of `window` are those of [`Convolution::new`].
+    /// Cost: |A|·outHeight·outWidth·images multiply-adds.
+    #[allow(clippy::too_many_arguments)] // one call for each group of images
+    pub fn forward(
+        &self,
+        pattern: &CsrPattern,
+        window: &Window,
+        images: usize,
+        x: &[f32],
+        values: &[f32],
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+        activation: Activation,
+        tile: Tile,
+        scratch: &mut Scratch,
+    ) {
+        assert!(images <= PANEL && x.len() == images * window.input() && y.len() == images * window.output());
+        assert!(values.len() == pattern.nnz() && bias.is_none_or(|bias| bias.len() == window.filters));
+        scratch.values.clear();
+        for filter in 0..window.filters {
+            let (start, split, _) = pattern.by_column.line(filter);
+            scratch.values.extend(pattern.row_position[start..split].iter().map(|&position| values[position as usize]));
+        }
+        let cut = Cut::new(window, images);
+        let within = room(&mut scratch.x, cut.window.input(), Row::ZERO);
+        let out = room(&mut scratch.y, cut.window.output(), Row::ZERO);
+        let pass = Pass { of: &self.forward, values: &scratch.values, bias, activation };
+        for panel in 0..cut.panels() {
+            pack_lanes(x, &cut.inputs(panel), within);
+            pass.panel(&cut.window, within, out, tile);
+            unpack_lanes(out, &cut.outputs(panel), y, false);
+        }
+    }
+
+    /// All gradients of [`Convolution::forward`] for one group of images of a batch: `dy` as `y` there, and already through the activation. Overwrites
+    /// `dx`, if wanted. Sums for the weights begin anew with the `first` group; the `last` overwrites `d_values [nnz]` with them and adds the decay.
+    /// Adds to `d_bias [filters]`, which the first sets. Cost: 2·|B|·outHeight·outWidth·images multiply-adds.
+    #[allow(clippy::too_many_arguments)]
+    pub fn backward(
+        &self,
+        pattern: &CsrPattern,
+        window: &Window,
+        images: usize,
+        x: &[f32],
+        values: &[f32],
+        dy: &[f32],
+        mut dx: Option<&mut [f32]>,
+        d_values: &mut [f32],
+        d_bias: &mut [f32],
+        [first, last]: [bool; 2],
+        decay: Decay,
+        scratch: &mut Scratch,
+    ) {
+        let nnz = pattern.nnz();
+        assert!(images <= PANEL && x.len() == images * window.input() && dy.len() == images * window.output());
+        assert!(values.len() == nnz && d_values.len() == nnz && d_bias.len() == window.filters);
+        assert!(dx.as_ref().is_none_or(|dx| dx.len() == x.len()));
+        scratch.values.clear();
+        self.for_each_run(pattern, window, |start, split, end| {
+            scratch.values.extend_from_slice(&values[start..split]);
+            scratch.values.resize(scratch.values.len() + (end - split), 0.0);
+        });
+        if first {
+            scratch.partial.clear();
+            scratch.partial.resize(nnz, [0.0; 4]);
+            d_bias.fill(0.0);
+        }
+        let cut = Cut::new(window, images);
+        let within = room(&mut scratch.x, cut.window.input(), Row::ZERO);
+        let out = room(&mut scratch.y, cut.window.output(), Row::ZERO);
+        let d_within = room(&mut scratch.dx, cut.window.input(), Row::ZERO);
+        if cut.strips > 1
+            && let Some(dx) = dx.as_deref_mut()
+        {
+            dx.fill(0.0);
+        }
+        for panel in 0..cut.panels() {
+            let inputs = cut.inputs(panel);
+            pack_lanes(x, &inputs, within);
+            pack_lanes(dy, &cut.outputs(panel), out);
+            sum_filters(out, d_bias);
+            self.gradients(&cut.window, within, out, d_within, &scratch.values, &mut scratch.partial);
+            if let Some(dx) = dx.as_deref_mut() {
+                unpack_lanes(d_within, &inputs, dx, cut.strips > 1);
+            }
+        }
+        if last {
+            let mut next = 0;
+            self.for_each_run(pattern, window, |start, _, end| {
+                for (d_value, partial) in d_values[start..end].iter_mut().zip(&scratch.partial[next..]) {
+                    *d_value = F32x4::load(partial).sum();
+                }
+                next += end - start;
+            });
+            decay.add(pattern, values, d_values);
+        }
+    }
+
+    /// One panel: overwrites `dx`, and adds to the partial sums of dValues.
+    fn gradients(&self, window: &Window, x: &[Row], dy: &[Row], dx: &mut [Row], values: &[f32], partial: &mut [[f32; 4]]) {
+        let lists = &self.backward;
+        let across = places(&window.cols, &lists.cols, Direction::Backward);
+        let (mut parts, mut all) = (Vec::new(), Vec::new());
+        let mut pixels = x.chunks_exact(window.channels).zip(dx.chunks_exact_mut(window.channels));
+        for row in places(&window.rows, &lists.rows, Direction::Backward) {
+            for (i, col) in across.iter().enumerate() {
+                let Some((x, dx)) = pixels.next() else { return };
+                lists.touch(dy, &row, across.get(i + 1));
+                lists.parts(&row, col, &mut parts);
+                let (segments, first) = lists.segments(&row, col);
+                all.clear();
+                all.extend(placed(segments, dy, &parts, 0));
+                input(&all, &values[*first..], &mut partial[*first..], x, dx);
+            }
+        }
+    }
+
+    /// The stretches of the pattern, `(start, split, end)`, in the order of the backward lists.
+    fn for_each_run(&self, pattern: &CsrPattern, window: &Window, mut visit: impl FnMut(usize, usize, usize)) {
+        for row in &self.backward.rows {
+            for col in &self.backward.cols {
+                for channel in 0..window.channels {
+                    for i in &row.taps {
+                        for j in &col.taps {
+                            let (start, split, end) = pattern.by_row.line((i * window.cols.kernel + j) * window.channels + channel);
+                            visit(start, split, end);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `d_bias[o] += Σ dY[.., o]` over the pixels and lanes of a panel.
+fn sum_filters(dy: &[Row], d_bias: &mut [f32]) {
+    for pixel in dy.chunks_exact(d_bias.len().max(1)) {
+        for (dy, out) in pixel.iter().zip(&mut *d_bias) {
+            let [a, b, c, d] = dy.lanes();
+            *out += ((a + b) + (c + d)).sum();
+        }
+    }
+}
+
+/// The forward pass of a panel.
+struct Pass<'a> {
+    of: &'a Lists,
+    values: &'a [f32],
+    bias: Option<&'a [f32]>,
+    activation: Activation,
+}
+
+impl Pass<'_> {
+    fn panel(&self, window: &Window, x: &[Row], y: &mut [Row], tile: Tile) {
+        let lists = self.of;
+        let across = places(&window.cols, &lists.cols, Direction::Forward);
+        let apart = window.cols.stride * window.channels;
+        let (mut parts, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rest = y;
+        for row in places(&window.rows, &lists.rows, Direction::Forward) {
+            let mut at = 0;
+            while let Some(col) = across.get(at) {
+                let pair = tile == Tile::S32x1 && across.get(at + 1).is_some_and(|next| next.taps == col.taps);
+                let step = if pair { 2 } else { 1 };
+                let y;
+                (y, rest) = std::mem::take(&mut rest).split_at_mut(step * window.filters);
+                (at + step..at + 2 * step).for_each(|next| lists.touch(x, &row, across.get(next)));
+                lists.parts(&row, col, &mut parts);
+                let (segments, _) = lists.segments(&row, col);
+                if pair {
+                    two.clear();
+                    two.extend(placed(segments, x, &parts, apart));
+                    let (y0, y1) = y.split_at_mut(window.filters);
+                    self.outputs(&two, [y0, y1]);
+                } else {
+                    one.clear();
+                    one.extend(placed(segments, x, &parts, apart));
+                    self.outputs(&one, [y]);
+                }
+                at += step;
+            }
+        }
+    }
+
+    /// All filters at P neighbouring places. Not inlined, as in `forward`.
+    #[inline(never)]
+    fn outputs<const P: usize>(&self, parts: &[Placed<'_, P>], y: [&mut [Row]; P]) {
+        for filter in 0..y[0].len() {
+            let mut sums = [[F32x4::splat(self.bias.map_or(0.0, |bias| bias[filter])); 4]; P];
+            for part in parts {
+                let (run, rows) = part.rows(filter);
+                for (x, &value) in rows.zip(&self.values[run]) {
+                    for p in 0..P {
+                        add(&mut sums[p], x[p], value);
+                    }
+                }
+            }
+            for p in 0..P {
+                y[p][filter].set(self.activation.of(sums[p]));
+            }
+        }
+    }
+}
+
+/// dX of one pixel, all channels, and what it adds to dValues.
+#[inline(never)]
+fn input(parts: &[Placed<'_, 1>], values: &[f32], partial: &mut [[f32; 4]], x: &[Row], dx: &mut [Row]) {
+    for (channel, (x, dx)) in x.iter().zip(dx).enumerate() {
+        let x = x.lanes();
+        let mut sums = Row::ZERO.lanes();
+        for part in parts {
+            let (run, dy) = part.rows(channel);
+            sums = both::<false, 4>(dy, &values[run.clone()], x, &mut partial[run], sums);
+        }
+        dx.set(sums);
+    }
+}
