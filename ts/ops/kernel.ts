@@ -35,6 +35,11 @@ export function floats(operand: Operand): Float32Array {
   return flat instanceof WasmArray ? flat.floats : flat;
 }
 
+/** The same, also good while our memory grows. */
+export function abroad(operand: Operand): Float32Array {
+  return operand.held instanceof WasmArray ? operand.held.floats.slice() : floats(operand);
+}
+
 /** An operand `[batch, features]` in panels, to be freed. */
 export function panels({ held, shape }: Operand): Panels {
   if (held instanceof Panels) return held.share();
@@ -43,7 +48,10 @@ export function panels({ held, shape }: Operand): Panels {
 }
 
 export type Operands = Record<string, Operand>;
-export type Run<Attrs> = (operands: Operands, attrs: Attrs) => Result | Result[];
+/** `room` is there if the kernel asked for it: a result with this array as `values` is in its place already. */
+export type Run<Attrs> = (operands: Operands, attrs: Attrs, room: Float32Array | undefined) => Result | Result[];
+/** The shape of an output that a kernel will write piece by piece to where the backend wants it; nothing where it will not. */
+export type Streamed<Attrs> = (inputs: Record<string, tf.TensorInfo>, attrs: Attrs) => number[] | undefined;
 
 interface CpuBackend extends tf.KernelBackend {
   makeTensorInfo(shape: number[], dtype: tf.DataType, values: tf.TypedArray): tf.TensorInfo;
@@ -67,6 +75,8 @@ export function readAll<B>(bridge: Bridge<B>, backend: B, infos: tf.TensorInfo[]
 export interface Bridge<B> {
   read(backend: B, info: tf.TensorInfo): Float32Array;
   write(backend: B, shape: number[], dtype: tf.DataType, values: tf.TypedArray, owned: boolean): tf.TensorInfo;
+  /** Room for an output in the backend's own memory, if it has any. */
+  make?(backend: B, shape: number[]): tf.TensorInfo;
 }
 
 export const cpu: Bridge<CpuBackend> = {
@@ -83,6 +93,7 @@ export const wasm: Bridge<WasmBackend> = {
     backend.typedArrayFromHeap(info).set(values);
     return info;
   },
+  make: (backend, shape) => backend.makeOutput(shape, 'float32'),
 };
 
 const anyOther: Bridge<tf.KernelBackend> = {
@@ -94,12 +105,12 @@ const anyOther: Bridge<tf.KernelBackend> = {
   }),
 };
 
-const kernels = new Map<string, Run<never>>();
+const kernels = new Map<string, { run: Run<never>; streamed: Streamed<never> | undefined }>();
 const warned = new Set<string>();
 
 /** Makes `run` a tfjs kernel. The name is what `tf.profile` shows. */
-export function defineKernel<Attrs>(name: string, run: Run<Attrs>): void {
-  kernels.set(name, run as Run<never>);
+export function defineKernel<Attrs>(name: string, run: Run<Attrs>, streamed?: Streamed<Attrs>): void {
+  kernels.set(name, { run: run as Run<never>, streamed: streamed as Streamed<never> | undefined });
   register(name, 'cpu');
   register(name, 'wasm');
 }
@@ -121,29 +132,40 @@ function kernelFor(name: string, backendName: string): tf.KernelFunc {
   const key = `${name} ${backendName}`;
   let kernel = built.get(key);
   if (!kernel) {
-    kernel = bridged(kernels.get(name) as Run<unknown>, (bridges[backendName] ?? anyOther) as Bridge<unknown>);
+    const { run, streamed } = kernels.get(name) as { run: Run<unknown>; streamed: Streamed<unknown> | undefined };
+    kernel = bridged(run, streamed, (bridges[backendName] ?? anyOther) as Bridge<unknown>);
     built.set(key, kernel);
   }
   return kernel;
 }
 
-function bridged<B>(run: Run<unknown>, bridge: Bridge<B>): tf.KernelFunc {
+function bridged<B>(run: Run<unknown>, streamed: Streamed<unknown> | undefined, bridge: Bridge<B>): tf.KernelFunc {
   return ({ inputs, backend, attrs }) => {
     const operands: Operands = {};
     const given = Object.entries(inputs).filter((entry): entry is [string, tf.TensorInfo] => entry[1] != null);
-    const abroad = given.map(([, info]) => info).filter(({ dataId }) => !home.find(dataId));
-    const views = readAll(bridge, backend as B, abroad);
-    for (const [key, info] of given) {
-      operands[key] = { shape: info.shape, held: home.find(info.dataId) ?? views[abroad.indexOf(info)] };
+    const shape = streamed?.(Object.fromEntries(given), attrs);
+    // Before the operands are read: their views would not survive it.
+    const made = shape && bridge.make?.(backend as B, shape);
+    try {
+      const foreign = given.map(([, info]) => info).filter(({ dataId }) => !home.find(dataId));
+      const views = readAll(bridge, backend as B, made ? [...foreign, made] : foreign);
+      for (const [key, info] of given) {
+        operands[key] = { shape: info.shape, held: home.find(info.dataId) ?? views[foreign.indexOf(info)] };
+      }
+      const room = made ? views[foreign.length] : shape && new Float32Array(tf.util.sizeFromShape(shape));
+      const write = ({ shape, values, owned = false, ticket }: Result): tf.TensorInfo => {
+        if (values instanceof WasmArray || values instanceof Panels) return home.tensor(values, shape, ticket);
+        if (made && values === room) return made;
+        return values instanceof Float32Array
+          ? bridge.write(backend as B, shape, 'float32', values, owned || values === room)
+          : bridge.write(backend as B, shape, 'int32', new Int32Array(values.buffer, values.byteOffset, values.length), owned);
+      };
+      const results = run(operands, attrs, room);
+      return Array.isArray(results) ? results.map(write) : write(results);
+    } catch (error) {
+      if (made) (backend as tf.KernelBackend).disposeData(made.dataId);
+      throw error;
     }
-    const write = ({ shape, values, owned = false, ticket }: Result): tf.TensorInfo => {
-      if (values instanceof WasmArray || values instanceof Panels) return home.tensor(values, shape, ticket);
-      return values instanceof Float32Array
-        ? bridge.write(backend as B, shape, 'float32', values, owned)
-        : bridge.write(backend as B, shape, 'int32', new Int32Array(values.buffer, values.byteOffset, values.length), owned);
-    };
-    const results = run(operands, attrs);
-    return Array.isArray(results) ? results.map(write) : write(results);
   };
 }
 

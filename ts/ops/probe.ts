@@ -32,6 +32,9 @@ export class Probe {
     this.#passes.push({ batch: x.batch, x: x.unpack().slice(), dy: through });
   }
 
+  /** TEMPORARY */
+  recordWindow(_window: unknown, _batch: number, _x: Float32Array, _dy: Float32Array): void {}
+
   /** Everything recorded, as one batch; nothing if there was no pass. */
   get samples(): Samples | undefined {
     if (this.#passes.length > 1) {

@@ -4,9 +4,9 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { ShapeError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import * as kernels from '../wasm/kernels.js';
-import type { WasmArray } from '../wasm/memory.js';
 import type { Panels } from '../wasm/panels.js';
-import { defineGradient, defineKernel, numbers, panels, type Result, runKernel } from './kernel.js';
+import { defineGradient, defineKernel, numbers, panels, runKernel } from './kernel.js';
+import { defineOnePass } from './one_pass.js';
 import type { Probe } from './probe.js';
 
 export type { Decay } from '../wasm/kernels.js';
@@ -77,51 +77,17 @@ defineKernel<Attrs>('sparseDense', ({ x, values, bias }, { pattern, activation }
   ];
 });
 
-type Wanted = 'x' | 'values' | 'bias';
-type Waiting = Partial<Record<Wanted, Result & { values: WasmArray }>>;
-
-interface GradientAttrs extends Attrs {
-  wanted: Wanted;
-  /** Gradients computed by an earlier thunk of the same backward call. */
-  done: Waiting;
-}
-
-/** Of the latest pass. What nobody has asked for by the next one, such as the gradient of frozen values, is not wanted; it is held until then. */
-let latest: Waiting = {};
-
-/**
- * One fused pass computes all gradients when the first is asked for; the others wait in `done`. tfjs asks for `x` first, and does not ask where
- * x is data: then dX is not computed.
- */
-defineKernel<GradientAttrs>('sparseDenseGradient', (operands, { pattern, decay, probe, biased, wanted, done }) => {
-  const waiting = done[wanted];
-  delete done[wanted];
-  if (waiting) return waiting;
-  for (const { values } of Object.values(latest)) values.free();
-  latest = done;
+const gradientOf = defineOnePass<Attrs>('sparseDense', (operands, { pattern, decay, probe }, wantDx) => {
   const x = operands.x.held as Panels;
   const [dy, y] = [panels(operands.dy), operands.y && panels(operands.y)];
   probe?.record(x, dy, y);
-  const { dx, dValues, dBias } = kernels.backward(pattern, { x, values: numbers(operands.values), y, dy }, wanted === 'x', decay);
+  const { dx, dValues, dBias } = kernels.backward(pattern, { x, values: numbers(operands.values), y, dy }, wantDx, decay);
   dy.free();
   y?.free();
-  done.values = { shape: [pattern.nnz], values: dValues };
-  if (biased) done.bias = { shape: [pattern.rows], values: dBias };
-  else dBias.free();
-  if (dx) return { shape: [x.batch, x.features], values: dx };
-  const result = done[wanted] as Result;
-  delete done[wanted];
-  return result;
+  return { dx: dx && { shape: [x.batch, x.features], values: dx }, dValues, dBias };
 });
 
-const gradient: tf.GradFunc = (dys, saved, attrs) => {
-  const [values, y, x] = saved;
-  const { activation } = attrs as unknown as Attrs;
-  const inputs = { x, values, dy: (dys as tf.Tensor[])[0], ...(activation === 'relu' ? { y } : {}) };
-  const done = {};
-  const of = (wanted: Wanted) => () => runKernel<tf.Tensor>('sparseDenseGradient', inputs, { ...attrs, wanted, done });
-  return { x: of('x'), values: of('values'), bias: of('bias') };
-};
+const gradient = gradientOf(([values, y, x], { activation }) => ({ x, values, ...(activation === 'relu' ? { y } : {}) }));
 
 defineGradient('sparseDense', { inputs: ['values'], outputs: [true, true] });
 
