@@ -1,0 +1,119 @@
+// Sparse convolutions of the shipped binary equal the naive truth, exactly: sums of small whole numbers are exact in any order.
+
+import { afterEach, describe, expect, test } from 'vitest';
+import '../../ts/wasm/load.node.js';
+import { Random } from '../../ts/pattern/random.js';
+import { windowOver } from '../../ts/pattern/window.js';
+import { backward, forward } from '../../ts/wasm/convolution.js';
+import { releasePattern } from '../../ts/wasm/kernels.js';
+import { memory } from '../../ts/wasm/memory.js';
+import { setTile } from '../../ts/wasm/tiles.js';
+import { patternOf, wholeNumbers } from '../support/cases.js';
+import { forEachTap, inputOf, outputOf, windows } from '../support/windows.js';
+
+const plain = (values: ArrayLike<number>) => Float32Array.from(values, (v) => v + 0);
+/** 0, a few, some, all; a third of each in B∖A. */
+const DENSITIES = [0, 0.05, 0.3, 1];
+const BATCHES = [1, 15, 16, 17];
+
+afterEach(() => setTile(undefined));
+
+describe.each(['16x1', '32x1'] as const)('tile %s', (tile) => {
+  test.each(BATCHES)('kernel, stride, dilation, padding and density, in a batch of %d', (batch) => {
+    setTile(tile);
+    const random = new Random(batch);
+    let exploring = false;
+    for (const window of windows()) {
+      const x = wholeNumbers(random, batch * inputOf(window));
+      const dy = wholeNumbers(random, batch * outputOf(window));
+      const bias = wholeNumbers(random, window.filters);
+      const size = window.kernelHeight * window.kernelWidth * window.channels * window.filters;
+      const w = wholeNumbers(random, size);
+      const dw = new Float32Array(size);
+      forEachTap(window, batch, (atX, atW, atY) => {
+        dw[atW] += x[atX] * dy[atY];
+      });
+      for (const density of DENSITIES) {
+        exploring = !exploring;
+        const mask = Array.from(w, () => (random.next() < density ? (exploring && random.below(3) === 0 ? 2 : 1) : 0));
+        const pattern = patternOf(mask, window.filters);
+        const flat = pattern.flat();
+        const values = Float32Array.from(flat, (at) => w[at]);
+        const y = Float32Array.from({ length: dy.length }, (_, i) => bias[i % window.filters]);
+        const dx = new Float32Array(x.length);
+        forEachTap(window, batch, (atX, atW, atY) => {
+          if (mask[atW] !== 1) return;
+          y[atY] += x[atX] * w[atW];
+          dx[atX] += dy[atY] * w[atW];
+        });
+        const name = `${JSON.stringify(window)}, density ${density}`;
+        const received = new Float32Array(y.length).fill(Number.NaN);
+        forward(pattern, window, batch, x, values, bias, false, received);
+        expect(plain(received), name).toEqual(plain(y));
+        forward(pattern, window, batch, x, values, bias, true, received);
+        expect(plain(received), name).toEqual(plain(y.map((v) => Math.max(v, 0))));
+        const receivedDx = new Float32Array(x.length).fill(Number.NaN);
+        const { dValues, dBias } = backward(pattern, window, batch, { x, values, y: undefined, dy }, receivedDx, { forward: 2, rest: 8 });
+        expect(plain(receivedDx), name).toEqual(plain(dx));
+        expect(plain(dValues.floats), name).toEqual(Float32Array.from(flat, (at) => dw[at] + (mask[at] === 1 ? 2 : 8) * w[at] + 0));
+        const sums = bias.map((_, o) => dy.reduce((sum, g, i) => (i % window.filters === o ? sum + g : sum), 0));
+        expect(plain(dBias.floats), name).toEqual(plain(sums));
+        for (const used of [dValues, dBias]) used.free();
+        releasePattern(pattern);
+      }
+    }
+  });
+});
+
+test('backward through relu, and without dX', () => {
+  const random = new Random(3);
+  const window = windowOver({ kernelSize: [3, 2], strides: [2, 1], padding: 'same', dilationRate: [1, 2] }, [9, 6], 3, 5);
+  const batch = 18;
+  const pattern = patternOf(
+    Array.from({ length: 18 * 5 }, () => random.below(2)),
+    5,
+  );
+  const values = wholeNumbers(random, pattern.nnz);
+  const [x, dy, y] = [inputOf, outputOf, outputOf].map((size) => wholeNumbers(random, batch * size(window)));
+  const through = dy.map((g, i) => (y[i] > 0 ? g : 0));
+  const expected = new Float32Array(90);
+  forEachTap(window, batch, (atX, atW, atY) => {
+    expected[atW] += x[atX] * through[atY];
+  });
+  const seen: number[] = [];
+  const { dValues, dBias } = backward(pattern, window, batch, { x, values, y, dy }, undefined, { forward: 0, rest: 0 }, (_, x, dy) =>
+    seen.push(...dy, x.length),
+  );
+  expect(plain(dValues.floats)).toEqual(Float32Array.from(pattern.flat(), (at) => expected[at] + 0));
+  const group = 16 * outputOf(window);
+  const groups = [through.slice(0, group), [16 * inputOf(window)], through.slice(group), [2 * inputOf(window)]];
+  expect(plain(seen)).toEqual(plain(groups.flatMap((part) => [...part])));
+  for (const used of [dValues, dBias]) used.free();
+  releasePattern(pattern);
+});
+
+test('memory stays: over steps, batches and image sizes', () => {
+  const random = new Random(4);
+  const pattern = patternOf(
+    Array.from({ length: 9 * 4 * 6 }, () => random.below(2)),
+    6,
+  );
+  const run = (size: number, batch: number) => {
+    const window = windowOver({ kernelSize: [3, 3], strides: [1, 1], padding: 'same', dilationRate: [1, 1] }, [size, size + 1], 4, 6);
+    const y = new Float32Array(batch * outputOf(window));
+    const x = new Float32Array(batch * inputOf(window));
+    const values = new Float32Array(pattern.nnz);
+    forward(pattern, window, batch, x, values, undefined, true, y);
+    const { dValues, dBias } = backward(pattern, window, batch, { x, values, y, dy: y }, x.slice(), { forward: 0, rest: 0 });
+    for (const used of [dValues, dBias]) used.free();
+  };
+  const all = () => {
+    for (const size of [12, 3, 4, 5, 6, 7, 8, 9]) for (const batch of [16, 1, 40]) run(size, batch);
+  };
+  all();
+  const { liveBytes } = memory();
+  for (let i = 0; i < 40; i++) all();
+  expect(memory().liveBytes).toBe(liveBytes);
+  releasePattern(pattern);
+  expect(memory().liveBytes).toBeLessThan(liveBytes);
+});
