@@ -90,7 +90,7 @@ onEachBackend('summary', () => {
     const { total, layers } = summary(model, quiet);
     expect(tfjs).toContain(`Total params: ${total.params}`);
     expect(layers[0].outputShape).toEqual([null, 6, 6, 3]);
-    expect(total.nnz).toBe(108 * 5);
+    expect(total.nnz).toBe(9 * 2 * 3 + 108 * 5);
     model.dispose();
   });
 

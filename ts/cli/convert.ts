@@ -6,6 +6,7 @@ import { writeNewFile } from '../files/atomic.js';
 import { type NamedArray, safetensors } from '../files/safetensors.js';
 import { sparsify } from '../methods/sparsify.js';
 import { refuseWrapped, toDense } from '../methods/to_dense.js';
+import { type KernelShape, unitsAreRows } from '../pattern/kernel_shape.js';
 import { forwardWeights } from '../topology/forward_weights.js';
 import { isSparse } from '../topology/sparse_layer.js';
 import { allLayers } from '../topology/summary.js';
@@ -40,13 +41,15 @@ async function writeTensors(out: string, model: LayersModel, json: boolean): Pro
 }
 
 /**
- * Of a sparse layer the weights of the forward pass in CSR form, NAME.values `[nnz]`, NAME.col_indices `[nnz]`, NAME.row_offsets `[units + 1]`, and
- * NAME.bias `[units]`; its shape `[units, in]` is in the metadata. Of other layers the weights as the layer names them, NAME.kernel or
+ * Of a sparse layer the weights of the forward pass in CSR form, NAME.values `[nnz]`, NAME.col_indices `[nnz]`, NAME.row_offsets `[rows + 1]`, and
+ * NAME.bias `[units]`; its shape, `[units, in]` of a dense layer, `[height·width·channels, filters]` of a convolution, is in the metadata, and there the
+ * shape of the kernel of each convolution. Of other layers the weights as the layer names them, NAME.kernel or
  * NAME.forward_lstm/kernel; of `layers.powerDense` θ. Throws an OptionError where two weights would have one name, and for sparse layers in wrappers.
  */
 function arraysOf(model: LayersModel): { tensors: Record<string, NamedArray>; metadata: Record<string, string> } {
   const tensors = new Map<string, NamedArray>();
   const shapes: Record<string, number[]> = {};
+  const kernels: Record<string, KernelShape> = {};
   const add = (name: string, shape: readonly number[], data: NamedArray['data']) => {
     if (tensors.has(name)) throw new OptionError('convert model', 'weights that differ in their names', name);
     tensors.set(name, { shape, data });
@@ -56,10 +59,11 @@ function arraysOf(model: LayersModel): { tensors: Record<string, NamedArray>; me
     if (isSparse(layer)) {
       const { pattern, weights } = forwardWeights(layer);
       shapes[name] = [pattern.rows, pattern.cols];
+      if (!unitsAreRows(layer.kernelShape)) kernels[name] = layer.kernelShape;
       add(`${name}.values`, [pattern.nnz], weights);
       add(`${name}.col_indices`, [pattern.nnz], new Int32Array(pattern.colIndices));
       add(`${name}.row_offsets`, [pattern.rows + 1], new Int32Array(pattern.rowOffsets));
-      if (layer.bias) add(`${name}.bias`, [pattern.rows], layer.bias.dataSync() as Float32Array);
+      if (layer.bias) add(`${name}.bias`, layer.bias.shape, layer.bias.dataSync() as Float32Array);
       continue;
     }
     layer.weights.forEach((weight, i) => {
@@ -70,7 +74,13 @@ function arraysOf(model: LayersModel): { tensors: Record<string, NamedArray>; me
     });
   }
   const text = 'CSR: y = x·Wᵀ + bias, W [units, in] = scipy.sparse.csr_matrix((values, col_indices, row_offsets), shape)';
-  return { tensors: Object.fromEntries(tensors), metadata: { format: text, generator: 'tfjs-sparse', shapes: JSON.stringify(shapes) } };
+  const convolutions =
+    'of the layers in `kernels`: csr_matrix((values, col_indices, row_offsets), shape).toarray().reshape(kernel) is [height, width, in, out]';
+  const metadata = { format: text, generator: 'tfjs-sparse', shapes: JSON.stringify(shapes) };
+  return {
+    tensors: Object.fromEntries(tensors),
+    metadata: Object.keys(kernels).length === 0 ? metadata : { ...metadata, convolutions, kernels: JSON.stringify(kernels) },
+  };
 }
 
 /** Below the layer's name: a wrapper has its weights from layers that name them alike. */

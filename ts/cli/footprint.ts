@@ -1,8 +1,9 @@
 // Bytes that training holds for its parameters: counted from the arrays themselves, and for the dense twin from its size.
 
 import type * as tf from '@tensorflow/tfjs-core';
-import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { layerBytes } from '../topology/bytes.js';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { unitsOf } from '../pattern/kernel_shape.js';
+import { layerBytes, sizeOf } from '../topology/bytes.js';
 import { isDense, isSparse } from '../topology/sparse_layer.js';
 import { grouped } from '../topology/table.js';
 
@@ -28,9 +29,8 @@ export function footprint(model: LayersModel, optimizer: tf.Optimizer): LayerFoo
   return model.layers
     .filter((layer) => isSparse(layer) || isDense(layer))
     .map((layer) => {
-      const units = (layer.outputShape as number[]).at(-1) as number;
-      const features = (layer.getInputAt(0) as SymbolicTensor).shape.at(-1) as number;
-      const [size, biases] = [units * features, hasBias(layer) ? units : 0];
+      const shape = isSparse(layer) ? layer.kernelShape : (layer.weights[0].shape as number[]);
+      const [size, biases] = [sizeOf(shape), hasBias(layer) ? unitsOf(shape) : 0];
       const denseBytes = FLOAT * (size + biases) * (2 + denseSlots);
       if (!isSparse(layer)) return { name: layer.name, density: 1, nnz: size, bytes: denseBytes, denseBytes };
       const { nnz, forwardNnz } = layer.pattern;

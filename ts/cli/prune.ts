@@ -41,7 +41,7 @@ async function withoutTopKast(model: LayersModel): Promise<LayersModel> {
 function ordinary(layer: SparseLayer): Replacement {
   const { pattern, phi } = forwardWeights(layer);
   return {
-    className: 'SparseDense',
+    className: layer.getClassName(),
     config: (old) => ({ ...old, backward_density: null, theta: null, max_frozen: null, state: { nnz: pattern.nnz } }),
     fill(copy) {
       const target = copy as unknown as SparseLayer;

@@ -2,6 +2,7 @@
 
 import type { layers } from '@tensorflow/tfjs-layers';
 import { thetaOf } from '../ops/powerprop.js';
+import { featuresOf, unitsAreRows } from '../pattern/kernel_shape.js';
 import { forwardWeights } from '../topology/forward_weights.js';
 import { isDense, isSparse } from '../topology/sparse_layer.js';
 
@@ -18,7 +19,7 @@ export interface Spread {
   histogram: number[];
 }
 
-/** The weights θ that the forward pass of a sparse or dense layer uses, biases not among them. Nothing for other layers. */
+/** The weights θ that the forward pass of a sparse or dense layer or a convolution uses, biases not among them. Nothing for other layers. */
 export function weightsOf(layer: layers.Layer): Float32Array | undefined {
   if (isSparse(layer)) return forwardWeights(layer).weights;
   if (!isDense(layer)) return undefined;
@@ -26,12 +27,14 @@ export function weightsOf(layer: layers.Layer): Float32Array | undefined {
   return thetaOf(layer.getWeights()[0].dataSync() as Float32Array, alpha);
 }
 
-/** Weights in the forward pass of a sparse layer, counted for each input feature. Nothing for other layers, where each has all. */
+/** Weights in the forward pass of a sparse layer, counted for each input feature or channel. Nothing for other layers, where each has all. */
 export function connectionsOf(layer: layers.Layer): number[] | undefined {
   if (!isSparse(layer)) return undefined;
-  const counts = new Array<number>(layer.pattern.cols).fill(0);
-  layer.pattern.forEach((_, __, col, inA) => {
-    if (inA) counts[col]++;
+  const byRow = !unitsAreRows(layer.kernelShape);
+  const features = featuresOf(layer.kernelShape);
+  const counts = new Array<number>(features).fill(0);
+  layer.pattern.forEach((_, row, col, inA) => {
+    if (inA) counts[byRow ? row % features : col]++;
   });
   return counts;
 }

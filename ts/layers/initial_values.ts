@@ -5,6 +5,7 @@ import type { initializers } from '@tensorflow/tfjs-layers';
 import { OptionError } from '../errors.js';
 import { draw, type Spread } from '../ops/whole_layer.js';
 import type { CsrPattern } from '../pattern/csr.js';
+import { featuresOf, fromKernel, type KernelShape, unitsAreRows } from '../pattern/kernel_shape.js';
 
 /** What tfjs's initializers have in common. */
 export interface Initializer {
@@ -40,30 +41,40 @@ function deviation({ mode, scale }: Scaling, fanIn: number, fanOut: number): num
 }
 
 /**
- * Values `[nnz]` for a random pattern. Initializers that scale by fan-in or fan-out (glorot, he, leCun, varianceScaling) see the real ones: each
+ * Values `[nnz]` for a random pattern of a kernel. Initializers that scale by fan-in or fan-out (glorot, he, leCun, varianceScaling) see the real ones: each
  * unit's own number of connections in, and the mean number out of a feature; a dense layer's would leave a sparse unit's output too small.
  * Others (randomNormal, constant, zeros, …) are drawn as they are. `identity` and `orthogonal` mean a dense matrix and are refused.
  */
-export function valuesFor(initializer: Initializer, pattern: CsrPattern): Float32Array {
-  refuseMatrices(initializer);
-  const { nnz, rows, cols, rowOffsets } = pattern;
+export function valuesFor(initializer: Initializer, pattern: CsrPattern, shape: KernelShape): Float32Array {
+  refuseMatrices(initializer, shape);
+  const { nnz } = pattern;
   // tfjs reads the fans off the shape: [nnz, 1] means fan-in nnz, fan-out 1.
   const values = drawn(initializer, [nnz, 1]);
   const scaling = scalingOf(initializer);
   if (!scaling) return values;
-  for (let row = 0; row < rows; row++) {
-    const start = rowOffsets[row];
-    const end = rowOffsets[row + 1];
-    const factor = deviation(scaling, end - start, nnz / cols) / deviation(scaling, nnz, 1);
-    for (let i = start; i < end; i++) values[i] *= factor;
-  }
+  const factors = factorsOf(scaling, pattern, shape, deviation(scaling, nnz, 1));
+  const byRow = unitsAreRows(shape);
+  pattern.forEach((i, row, col) => {
+    values[i] *= factors[byRow ? row : col];
+  });
   return values;
 }
 
-function refuseMatrices(initializer: Initializer): void {
+/** For each unit the deviation of its weights over `unit`. */
+function factorsOf(scaling: Scaling, { nnz, rows, cols, rowOffsets, colIndices }: CsrPattern, shape: KernelShape, unit: number) {
+  const byRow = unitsAreRows(shape);
+  const counts = new Float64Array(byRow ? rows : cols);
+  if (byRow) for (let row = 0; row < rows; row++) counts[row] = rowOffsets[row + 1] - rowOffsets[row];
+  else for (let i = 0; i < nnz; i++) counts[colIndices[i]]++;
+  const fanOut = nnz / featuresOf(shape);
+  return counts.map((fanIn) => deviation(scaling, fanIn, fanOut) / unit);
+}
+
+function refuseMatrices(initializer: Initializer, shape: KernelShape): void {
   const name = initializer.getClassName();
   if (name === 'Identity' || name === 'Orthogonal') {
-    throw new OptionError('sparse dense kernelInitializer', 'one that draws weights one by one', name);
+    const kind = unitsAreRows(shape) ? 'dense' : 'convolution';
+    throw new OptionError(`sparse ${kind} kernelInitializer`, 'one that draws weights one by one', name);
   }
 }
 
@@ -71,21 +82,23 @@ function refuseMatrices(initializer: Initializer): void {
  * Values for entries that have just been grown, `positions` of `pattern` by flat index: what the initializer would have given a unit with as many
  * connections. Drawn by a hash of `key` and position where the initializer's spread is known, else by the initializer, with `key` as seed.
  */
-export function freshValues(initializer: Initializer, pattern: CsrPattern, positions: Uint32Array, key: number): Float32Array {
+export function freshValues(
+  initializer: Initializer,
+  pattern: CsrPattern,
+  positions: Uint32Array,
+  key: number,
+  shape: KernelShape,
+): Float32Array {
   const spread = spreadOf(initializer, 1, 1);
   const values = spread ? draw(positions, key, spread, 1).slice() : drawn(seeded(initializer, key), [positions.length, 1]);
   const scaling = scalingOf(initializer);
   if (!scaling) return values;
-  const unit = deviation(scaling, 1, 1);
-  const { cols, rowOffsets } = pattern;
-  const fanOut = pattern.nnz / cols;
-  for (let i = 0, row = -1, factor = 1; i < values.length; i++) {
-    // Positions ascend: a new factor with each new row.
-    if (positions[i] >= (row + 1) * cols) {
-      row = Math.floor(positions[i] / cols);
-      factor = deviation(scaling, rowOffsets[row + 1] - rowOffsets[row], fanOut) / unit;
-    }
-    values[i] *= factor;
+  const factors = factorsOf(scaling, pattern, shape, deviation(scaling, 1, 1));
+  const byRow = unitsAreRows(shape);
+  const { cols } = pattern;
+  for (let i = 0; i < values.length; i++) {
+    const at = positions[i];
+    values[i] *= factors[byRow ? Math.floor(at / cols) : at % cols];
   }
   return values;
 }
@@ -113,12 +126,9 @@ export function spreadOf(initializer: Initializer, fanIn: number, fanOut: number
   }
 }
 
-/** Values of a whole layer W `[rows, cols]`, drawn as tfjs would for its kernel `[cols, rows]`. */
-export function wholeLayer(initializer: Initializer, rows: number, cols: number): Float32Array {
-  const kernel = drawn(initializer, [cols, rows]);
-  const values = new Float32Array(rows * cols);
-  for (let row = 0; row < rows; row++) for (let col = 0; col < cols; col++) values[row * cols + col] = kernel[col * rows + row];
-  return values;
+/** Values of a whole layer by flat index, drawn as tfjs would for its kernel. */
+export function wholeLayer(initializer: Initializer, shape: KernelShape): Float32Array {
+  return fromKernel(drawn(initializer, [...shape]), shape);
 }
 
 function drawn(initializer: Initializer, shape: number[]): Float32Array {

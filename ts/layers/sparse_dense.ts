@@ -1,408 +1,58 @@
 // The sparse twin of tf.layers.dense.
 
 import * as tf from '@tensorflow/tfjs-core';
-import { type constraints, type initializers, type LayerVariable, layers, type regularizers, type Shape } from '@tensorflow/tfjs-layers';
-import { checkCount, checkNumber, OptionError, PatternError, ShapeError } from '../errors.js';
-import { alphas, phiOf, powerprop } from '../ops/powerprop.js';
-import type { Probe } from '../ops/probe.js';
-import { type Decay, releasePattern, sparseDense } from '../ops/sparse_dense.js';
-import { assign } from '../ops/variable.js';
-import { SeededVector } from '../ops/whole_layer.js';
-import { CsrPattern, countFor } from '../pattern/csr.js';
-import { randomPattern } from '../pattern/random.js';
-import { freshValues, type Initializer, ready, seeded, spreadOf, valuesFor, wholeLayer } from './initial_values.js';
-import { HashedVector, type ParameterVector, type Sets, StoredVector } from './parameter_vector.js';
-import { StoredVariable } from './stored_variable.js';
+import { layers, type Shape } from '@tensorflow/tfjs-layers';
+import { checkCount, ShapeError } from '../errors.js';
+import { sparseDense } from '../ops/sparse_dense.js';
+import { featuresOf, type KernelShape } from '../pattern/kernel_shape.js';
+import { type Operands, oneShape, type SparseArgs, SparseBase } from './sparse_base.js';
 
 /** Everything that `tf.layers.dense` takes, and how sparse the layer is. */
-export type SparseDenseLayerArgs = Parameters<typeof layers.dense>[0] & {
-  /** Share of the `in·units` weights that the forward pass uses, in (0, 1]. */
-  density: number;
-  /**
-   * Share that is trained, at least `density`. Makes this a Top-KAST layer, to be trained with `topKast()`. Gradients and moments stay sparse; for the
-   * parameters see `theta`. Default: none, and `density` is trained.
-   */
-  backwardDensity?: number | undefined;
-  /**
-   * How a Top-KAST layer keeps the weights that are not trained at the moment. 'stored', as published: the whole vector, 4·in·units bytes, once, outside tfjs.
-   * 'seeded': initial values come from a hash of the seed, and only weights that were trained once are kept: the same steps, bit for bit, as with
-   * 'stored' from the same initial values, in O(nnz + ever trained) memory. Needs an initializer with a spread of its own (glorot, he, leCun,
-   * varianceScaling, random and truncated normal, uniform). Default: 'stored'.
-   */
-  theta?: 'stored' | 'seeded' | undefined;
-  /** With `theta: 'seeded'`: of more weights that left the trained set than this, the smallest become 0. Default: no limit. */
-  maxFrozen?: number | undefined;
-  /** Powerpropagation's exponent, at least 1: the stored φ stands for the weight φ·|φ|^(alpha − 1). Default: 1, ordinary training. */
-  alpha?: number | undefined;
-  /** Of the pattern and the initial values, a whole number. Default: drawn. */
-  seed?: number | undefined;
-  /** Written when a model is saved: what methods have changed since the layer was made, so that arrays of the right length wait for the weights. */
-  state?: { nnz?: number; frozen?: number; explored?: boolean; method?: string };
-};
-
-/** The fields of tfjs's own Dense that we read. One is held to parse our common options and to serialise them again, and never built. */
-interface DenseOptions {
-  units: number;
-  useBias: boolean;
-  activation: { apply(x: tf.Tensor): tf.Tensor; getClassName(): string };
-  kernelInitializer: Initializer;
-  biasInitializer: Initializer & ReturnType<typeof initializers.zeros>;
-  kernelRegularizer: ReturnType<typeof regularizers.l2>;
-  biasRegularizer: ReturnType<typeof regularizers.l2>;
-  activityRegularizer: ReturnType<typeof regularizers.l2>;
-  kernelConstraint: ReturnType<typeof constraints.nonNeg> | null;
-  biasConstraint: ReturnType<typeof constraints.nonNeg>;
-  getConfig(): tf.serialization.ConfigDict;
-}
-
-const NO_DECAY: Decay = { forward: 0, rest: 0 };
+export type SparseDenseLayerArgs = Parameters<typeof layers.dense>[0] & SparseArgs;
 
 /**
  * A dense layer of which only some weights exist. `y = activation(x·Wᵀ + bias)` with W `[units, in]`: tfjs's kernel `[in, units]` transposed, since
  * a row then holds the connections of one unit. Time and memory go with the weights that exist.
- *
- * Weights: `values [nnz]`, `bias [units]`, and, not trainable, the pattern `rowOffsets [units + 1]`, `colIndices [nnz]`, for Top-KAST also
- * `rowSplits [units]` and the whole `theta [units·in]` (or `frozenIndices`, `frozenValues` and `cursor`, where that is seeded).
  */
-export class SparseDense extends layers.Layer {
+export class SparseDense extends SparseBase {
   static readonly className = 'SparseDense';
 
   readonly units: number;
-  readonly density: number;
-  readonly backwardDensity: number | undefined;
-  readonly alpha: number;
-  readonly seed: number;
-  /** Set by a training method: what joins the gradient of the weights. */
-  decay: Decay = NO_DECAY;
-  /** Set by a training method that asks about the dense gradient. */
-  probe: Probe | undefined;
-  /** The training method in charge of the pattern. */
-  owner: { readonly name: string } | undefined;
-  /** Name and options of the method that trained this layer last, as JSON; saved with it, for `resume`. */
-  method: string | undefined;
-
-  readonly #args: SparseDenseLayerArgs;
-  readonly #options: DenseOptions;
-  #cols = 0;
-  #pattern: CsrPattern | undefined;
-  #vector: ParameterVector | undefined;
-  #explored: Uint32Array | undefined;
-  #values: LayerVariable | undefined;
-  #bias: LayerVariable | undefined;
-  #stored: StoredVariable[] = [];
-  /** Parts of a pattern that have been written one by one, as when a model is loaded, until all are there. */
-  #written: { rowOffsets?: Uint32Array; rowSplits?: Uint32Array; colIndices?: Uint32Array } = {};
+  protected readonly axes = ['units', 'in'] as const;
 
   constructor(args: SparseDenseLayerArgs) {
+    checkCount('layers.dense units', args.units, 1);
     const { inputDim, batchSize } = args;
     super(
+      'layers.dense',
       inputDim != null && !args.inputShape && !args.batchInputShape ? { ...args, batchInputShape: [batchSize ?? null, inputDim] } : args,
+      (name) => layers.dense({ ...args, name }),
     );
-    this.#args = args;
-    this.units = checkCount('layers.dense units', args.units, 1);
-    this.density = checkNumber('layers.dense density', args.density, 0, 1, true);
-    // A loaded config has null where there was nothing.
-    this.backwardDensity =
-      args.backwardDensity == null ? undefined : checkNumber('layers.dense backwardDensity', args.backwardDensity, this.density, 1);
-    this.alpha = checkNumber('layers.dense alpha', args.alpha ?? 1, 1, Infinity);
-    if (args.theta != null && args.theta !== 'stored' && args.theta !== 'seeded') {
-      throw new OptionError('layers.dense theta', "'stored' or 'seeded'", args.theta);
-    }
-    if (args.theta === 'seeded' && this.backwardDensity === undefined) {
-      throw new OptionError(
-        'layers.dense theta',
-        "a backwardDensity beside 'seeded', which is a way to keep Top-KAST's vector",
-        args.backwardDensity,
-      );
-    }
-    if (args.maxFrozen != null) {
-      if (args.theta !== 'seeded') throw new OptionError('layers.dense maxFrozen', "theta 'seeded' beside it", args.theta);
-      checkCount('layers.dense maxFrozen', args.maxFrozen, 0);
-    }
-    this.seed = checkCount('layers.dense seed', args.seed ?? Math.floor(Math.random() * 2 ** 31), 0);
-    this.method = args.state?.method == null ? undefined : fromHex(args.state.method);
-    this.#options = layers.dense({ ...args, name: `${this.name}_options` }) as unknown as DenseOptions;
-    const constraint = this.#options.kernelConstraint?.getClassName();
-    if (constraint && constraint !== 'NonNeg') {
-      throw new OptionError('layers.dense kernelConstraint', "'nonNeg' (others need whole columns of a dense kernel)", constraint);
-    }
-    this.activityRegularizer = this.#options.activityRegularizer;
+    this.units = args.units;
     this.supportsMasking = true;
     this.inputSpec = [{ minNDim: 2 }];
   }
 
-  override build(inputShape: Shape | Shape[]): void {
-    const shape = oneShape(inputShape);
-    const cols = shape[shape.length - 1];
-    if (cols == null) throw new ShapeError(`${this.name} input`, ['…', 'features'], shape);
-    this.#cols = cols;
-    const { nnz } = this.#counts();
-    if (this.backwardDensity !== undefined) this.#vector = this.#makeVector();
-    const { kernelRegularizer, kernelConstraint, useBias, biasInitializer, biasRegularizer, biasConstraint } = this.#options;
-    const initial = ready(() => this.#initialise());
-    this.#values = this.addWeight('values', [nnz], 'float32', initial, kernelRegularizer, true, kernelConstraint ?? undefined);
-    const trained = this.#values;
-    Object.defineProperty(trained, 'shape', { get: () => (trained.read() as tf.Tensor).shape });
-    if (this.alpha !== 1) alphas.set(trained.read() as tf.Tensor, this.alpha);
-    if (useBias) {
-      this.#bias = this.addWeight(
-        'bias',
-        [this.units],
-        'float32',
-        seeded(biasInitializer, this.seed),
-        biasRegularizer,
-        true,
-        biasConstraint,
-      );
-    }
-    this.#stored = [
-      this.#part(
-        'rowOffsets',
-        () => this.units + 1,
-        (pattern) => pattern.rowOffsets,
-      ),
-      this.#part(
-        'colIndices',
-        () => this.values.size,
-        (pattern) => pattern.colIndices,
-      ),
-    ];
-    if (this.#vector)
-      this.#stored.push(
-        this.#part(
-          'rowSplits',
-          () => this.units,
-          (pattern) => pattern.rowSplits,
-        ),
-        ...this.#vector.variables,
-      );
-    this.nonTrainableWeights = this.#stored;
-    if (this.#args.state?.explored) this.explored();
-    this.inputSpec = [{ minNDim: 2, axes: { [-1]: cols } }];
-    this.built = true;
+  protected override kernelShapeFor(inputShape: Shape): number[] {
+    const features = inputShape[inputShape.length - 1];
+    if (features == null) throw new ShapeError(`${this.name} input`, ['…', 'features'], inputShape);
+    return [features, this.units];
   }
 
-  /** |A| and |B| at the start. */
-  #counts(): { forwardNnz: number; nnz: number } {
-    const size = this.units * this.#cols;
-    const forwardNnz = countFor(size, this.density);
-    const wanted = this.backwardDensity === undefined ? forwardNnz : Math.max(forwardNnz, countFor(size, this.backwardDensity));
-    const nnz = this.backwardDensity === undefined ? (this.#args.state?.nnz ?? wanted) : wanted;
-    if (checkCount(`${this.name} state.nnz`, nnz, 0) > size) throw new OptionError(`${this.name} state.nnz`, `at most ${size}`, nnz);
-    return { forwardNnz, nnz };
-  }
-
-  /** Draws pattern and values. tfjs skips this for a model that is being loaded. */
-  #initialise(): Float32Array {
-    const { forwardNnz, nnz } = this.#counts();
-    if (this.#vector) {
-      const { pattern, values } = this.#vector.first(forwardNnz, nnz);
-      this.#pattern = pattern;
-      return values;
-    }
-    this.#pattern = randomPattern(this.units, this.#cols, nnz, this.seed);
-    return phiOf(valuesFor(seeded(this.#options.kernelInitializer, this.seed), this.#pattern), this.alpha);
-  }
-
-  #makeVector(): ParameterVector {
-    const [rows, cols] = [this.units, this.#cols];
-    const { kernelInitializer } = this.#options;
-    if (this.#args.theta === 'seeded') {
-      if (rows * cols >= 2 ** 32) throw new OptionError(`${this.name} units·in`, "less than 2^32 with theta 'seeded'", rows * cols);
-      const spread = spreadOf(kernelInitializer, cols, rows);
-      if (!spread) {
-        throw new OptionError(
-          `${this.name} kernelInitializer`,
-          "one of known spread, for theta 'seeded'",
-          kernelInitializer.getClassName(),
-        );
-      }
-      const { maxFrozen, state } = this.#args;
-      return new HashedVector(
-        new SeededVector(rows, cols, this.seed, spread, this.alpha, Math.min(maxFrozen ?? Infinity, 2 ** 32 - 1)),
-        state?.frozen ?? 0,
-      );
-    }
-    if (rows * cols > MAX_STORED) {
-      throw new OptionError(
-        `${this.name} backwardDensity`,
-        `at most ${MAX_STORED} weights in a layer that keeps its whole vector`,
-        rows * cols,
-      );
-    }
-    const initial = () => phiOf(wholeLayer(seeded(kernelInitializer, this.seed), rows, cols), this.alpha);
-    return new StoredVector(rows, cols, initial, this);
-  }
-
-  #part(
-    name: 'rowOffsets' | 'rowSplits' | 'colIndices',
-    length: () => number,
-    of: (pattern: CsrPattern) => ArrayLike<number>,
-  ): StoredVariable {
-    return new StoredVariable(name, {
-      get shape() {
-        return [length()];
-      },
-      dtype: 'int32',
-      get: () => new Int32Array(of(this.pattern)),
-      version: () => this.pattern,
-      set: (numbers) => {
-        this.#written[name] = new Uint32Array(numbers);
-        this.#assemble();
-      },
-    });
-  }
-
-  /** Makes the pattern once its last part has been written. Throws a PatternError when they do not fit. */
-  #assemble(): void {
-    const { rowOffsets, rowSplits, colIndices } = this.#written;
-    if (!rowOffsets || !colIndices || (this.backwardDensity !== undefined && !rowSplits)) return;
-    this.#written = {};
-    const pattern = new CsrPattern({ cols: this.#cols, rowOffsets, colIndices, ...(rowSplits ? { rowSplits } : {}) });
-    this.#replacePattern(pattern);
-  }
-
-  #replacePattern(pattern: CsrPattern): void {
-    if (pattern === this.#pattern) return;
-    if (this.#pattern) releasePattern(this.#pattern);
-    this.#pattern = pattern;
-    for (const variable of this.#stored) variable.changed();
-  }
-
-  /** Where the weights are. */
-  get pattern(): CsrPattern {
-    if (!this.#pattern) throw new Error(`${this.name} has no pattern yet: build the layer, or load its weights`);
-    return this.#pattern;
-  }
-
-  /** The trained numbers `[nnz]`, in the pattern's order: weights, or φ where `alpha` is not 1. */
-  get values(): tf.Variable {
-    if (!this.#values) throw new Error(`${this.name} is not built yet`);
-    return this.#values.read() as tf.Variable;
-  }
-
-  /** `[units]`, if the layer has one. */
-  get bias(): tf.Variable | undefined {
-    return this.#bias?.read() as tf.Variable | undefined;
-  }
-
-  /** The whole parameter vector θ `[units·in]` of a Top-KAST layer, as it stands; a copy. */
-  theta(): Float32Array {
-    return this.#parameters.whole(this.pattern, this.values.dataSync() as Float32Array);
-  }
-
-  get #parameters(): ParameterVector {
-    if (!this.#vector) throw new Error(`${this.name} keeps no whole vector: give it a backwardDensity`);
-    return this.#vector;
-  }
-
-  /** Top-KAST's sets as the weights stand, with `forwardNnz` (default: as many as now) of them in A. Throws when a weight is NaN. */
-  largest(forwardNnz = this.pattern.forwardNnz): Sets {
-    const { nnz } = this.pattern;
-    if (checkCount(`${this.name} forwardNnz`, forwardNnz, 0) > nnz)
-      throw new OptionError(`${this.name} forwardNnz`, `at most ${nnz}`, forwardNnz);
-    return this.#parameters.next(this.pattern, this.values.dataSync() as Float32Array, forwardNnz);
-  }
-
-  /** Values, φ where `alpha` is not 1, for entries of `pattern` at the flat indices `positions`, drawn as the initializer would. Same `key`, same values. */
-  fresh(pattern: CsrPattern, positions: Uint32Array, key: number): Float32Array {
-    return phiOf(freshValues(this.#options.kernelInitializer, pattern, positions, key), this.alpha);
-  }
-
-  /**
-   * One bit for each position, set where a weight has been since this was first asked for; for methods, to be written to. Saved with the model from
-   * then on.
-   */
-  explored(): Uint32Array {
-    if (!this.#explored) {
-      const bits = new Uint32Array(Math.ceil((this.units * this.#cols) / 32));
-      this.#explored = bits;
-      // While it is built, tfjs itself puts the layer's name before.
-      const variable = new StoredVariable(this.built ? `${this.name}/explored` : 'explored', {
-        shape: [bits.length],
-        dtype: 'int32',
-        get: () => new Int32Array(bits),
-        version: () => this.pattern,
-        set: (numbers) => bits.set(numbers),
-      });
-      this.#stored.push(variable);
-      if (this.#pattern) for (const flat of this.#pattern.flat()) bits[flat >>> 5] |= 1 << (flat & 31);
-    }
-    return this.#explored;
-  }
-
-  /** Takes a new pattern and the values of its entries. For training methods; they carry the optimizer's slots. */
-  edit(pattern: CsrPattern, values: Float32Array): void {
-    const expected = [this.units, this.#cols, pattern.nnz];
-    const received = [pattern.rows, pattern.cols, values.length];
-    if (!tf.util.arraysEqual(expected, received)) throw new ShapeError(`${this.name} edit [units, in, nnz]`, expected, received);
-    if (this.backwardDensity === undefined && pattern.forwardNnz !== pattern.nnz) {
-      throw new PatternError(`${this.name} edit: expected every entry in the forward set, since the layer has no backwardDensity`);
-    }
-    this.#replacePattern(pattern);
-    tf.tidy(() => assign(this.values, tf.tensor1d(values)));
+  protected override inputSpecFor(kernelShape: KernelShape): layers.Layer['inputSpec'] {
+    return [{ minNDim: 2, axes: { [-1]: featuresOf(kernelShape) } }];
   }
 
   override computeOutputShape(inputShape: Shape | Shape[]): Shape {
     return [...oneShape(inputShape).slice(0, -1), this.units];
   }
 
-  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Parameters<layers.Layer['call']>[1]): tf.Tensor {
-    return tf.tidy(() => {
-      this.invokeCallHook(inputs, kwargs);
-      const x = Array.isArray(inputs) ? inputs[0] : inputs;
-      const { activation } = this.#options;
-      const name = activation.getClassName();
-      const fused = name === 'linear' || name === 'relu';
-      // A cast or reshape that changes nothing would still copy.
-      const float = x.dtype === 'float32' ? x : tf.cast(x, 'float32');
-      const flat = x.rank === 2 ? float : tf.reshape(float, [-1, this.#cols]);
-      const y = sparseDense({
-        x: flat as tf.Tensor2D,
-        values: powerprop(this.values as unknown as tf.Tensor1D, this.alpha),
-        bias: this.#bias?.read() as tf.Tensor1D | undefined,
-        pattern: this.pattern,
-        activation: fused ? name : 'linear',
-        decay: this.decay,
-        probe: this.probe,
-      });
-      const shaped = x.rank === 2 ? y : tf.reshape(y, [...x.shape.slice(0, -1), this.units]);
-      return fused ? shaped : activation.apply(shaped);
-    });
+  protected override product(x: tf.Tensor, operands: Operands): tf.Tensor {
+    // A reshape that changes nothing would still copy.
+    if (x.rank === 2) return sparseDense({ x: x as tf.Tensor2D, ...operands });
+    const y = sparseDense({ x: tf.reshape(x, [-1, featuresOf(this.kernelShape)]), ...operands });
+    return tf.reshape(y, [...x.shape.slice(0, -1), this.units]);
   }
-
-  override getConfig(): tf.serialization.ConfigDict {
-    const { density, backwardDensity = null, alpha, seed } = this;
-    const { theta = null, maxFrozen = null } = this.#args;
-    const frozen = this.#vector instanceof HashedVector && this.#pattern ? this.#vector.frozen : 0;
-    const state = this.built
-      ? { nnz: this.values.size, frozen, explored: this.#explored !== undefined, ...(this.method ? { method: toHex(this.method) } : {}) }
-      : null;
-    return { ...this.#options.getConfig(), ...super.getConfig(), density, backwardDensity, theta, maxFrozen, alpha, seed, state };
-  }
-
-  protected override disposeWeights(): number {
-    if (this.#pattern) releasePattern(this.#pattern);
-    this.#vector?.free();
-    return super.disposeWeights();
-  }
-}
-
-/** tfjs rewrites the strings of a saved config between camel and snake case; hexadecimal has neither. */
-function toHex(text: string): string {
-  return Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-function fromHex(hex: string): string {
-  if (!/^([0-9a-f]{2})*$/.test(hex)) throw new OptionError('layers.dense state.method', 'hexadecimal digits', hex);
-  return new TextDecoder().decode(Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16)));
-}
-
-/** One block of wasm memory is less than 2 GB. */
-const MAX_STORED = 2 ** 29 - 1024;
-
-function oneShape(shape: Shape | Shape[]): Shape {
-  return (Array.isArray(shape[0]) ? shape[0] : shape) as Shape;
 }
 
 tf.serialization.registerClass(SparseDense, 'tfjs-sparse');

@@ -13,7 +13,7 @@ import { bestOfAll, globallyLargest, others, pick } from '../topology/select.js'
 import { type GradientGrowthArgs, mixed } from './rigl.js';
 
 export interface GgrArgs extends GradientGrowthArgs {
-  /** Weights that an edit leaves to each layer, but no more than it had. Our choice; default: as many as it has units, so that each may have one. */
+  /** Weights that an edit leaves to each layer, but no more than it had. Our choice; default: as many as it has units or filters, so that each may have one. */
   minNnz?: number | undefined;
   /** 'l2' divides the gradients of a layer by their norm before layers are compared, as jaxpruner does with its scores. Default 'none'. */
   normalize?: 'none' | 'l2' | undefined;
@@ -28,7 +28,7 @@ export function ggr({ randomShare = 0, minNnz, normalize = 'none', ...args }: Gg
   checkNumber('ggr randomShare', randomShare, 0, 1);
   if (minNnz !== undefined) checkCount('ggr minNnz', minNnz, 0);
   if (normalize !== 'none' && normalize !== 'l2') throw new OptionError('ggr normalize', "'none' or 'l2'", normalize);
-  const minimum = (layer: LayerView) => Math.min(minNnz ?? layer.rows, layer.nnz);
+  const minimum = (layer: LayerView) => Math.min(minNnz ?? layer.units, layer.nnz);
   // No layer drops so much that it could not grow back to its minimum: a dense one has no free position but those it drops.
   const dropCount = (layer: LayerView, fraction: number) => {
     const most = args.regrow ? layer.nnz : Math.max(0, layer.nnz + layer.free - minimum(layer));

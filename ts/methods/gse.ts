@@ -3,6 +3,7 @@
 import { checkNumber, OptionError } from '../errors.js';
 import type { Samples } from '../ops/probe.js';
 import type { Random } from '../pattern/random.js';
+import type { Window } from '../pattern/window.js';
 import { eachLayer } from '../topology/choose.js';
 import { DropGrow, type DropGrowArgs, withDefaults } from '../topology/drop_grow.js';
 import { best, type LayerView } from '../topology/layer_view.js';
@@ -38,19 +39,25 @@ export function gse({ candidates = 1, sampling = 'uniform', ...args }: GseArgs =
   );
 }
 
-/** Different positions among `k` drawn with replacement: a feature and a unit, each by its own distribution. Ascending. */
-function sampled({ rows, cols, samples, random }: LayerView, k: number, sampling: string): Uint32Array {
-  const [features, units] =
+/** Different positions among `k` drawn with replacement: a row and a column, each by its own distribution. Ascending. */
+function sampled(layer: LayerView, k: number, sampling: string): Uint32Array {
+  const { rows, cols, random } = layer;
+  const [byRow, byCol] =
     sampling === 'uniform'
-      ? [new Float64Array(cols).fill(1), new Float64Array(rows).fill(1)]
-      : sampling === 'grabo'
-        ? distributions(samples, rows, cols, undefined)
-        : distributions(samples, rows, cols, random);
-  const [feature, unit] = [sampler(features), sampler(units)];
+      ? [new Float64Array(rows).fill(1), new Float64Array(cols).fill(1)]
+      : weightsOf(layer, sampling === 'graest' ? random : undefined);
+  const [row, col] = [sampler(byRow), sampler(byCol)];
   const drawn = new Uint32Array(k);
-  for (let i = 0; i < k; i++) drawn[i] = unit(random) * cols + feature(random);
+  for (let i = 0; i < k; i++) drawn[i] = row(random) * cols + col(random);
   drawn.sort();
   return drawn.filter((position, i) => i === 0 || position !== drawn[i - 1]);
+}
+
+/** Of rows and of columns, which are units and features, in a convolution features and filters. */
+function weightsOf({ rows, cols, passes }: LayerView, signs: Random | undefined): [Float64Array, Float64Array] {
+  if (passes[0].window) return unfolded(passes, rows, cols, signs);
+  const [features, units] = distributions(passes[0], rows, cols, signs);
+  return [units, features];
 }
 
 /**
@@ -72,6 +79,44 @@ export function distributions(
     for (let j = 0; j < rows; j++) units[j] += weigh(dy[b * rows + j]);
   }
   return [features.map(Math.abs), units.map(Math.abs)];
+}
+
+/**
+ * The same of a convolution, unfolded: each output position of each image is a sample, whose features are the `rows` taps of its window, 0 where they lie
+ * outside of the image.
+ */
+export function unfolded(
+  passes: readonly Samples[],
+  rows: number,
+  cols: number,
+  signs: Random | undefined,
+): [features: Float64Array, filters: Float64Array] {
+  const features = new Float64Array(rows);
+  const filters = new Float64Array(cols);
+  for (const { batch, x, dy, window } of passes) {
+    const w = window as Window;
+    for (let b = 0, at = 0; b < batch; b++) {
+      for (let oy = 0; oy < w.outHeight; oy++) {
+        for (let ox = 0; ox < w.outWidth; ox++) {
+          const sign = signs && signs.next() < 0.5 ? -1 : 1;
+          const weigh = (value: number) => (signs ? sign * value : Math.abs(value));
+          for (let o = 0; o < cols; o++) filters[o] += weigh(dy[at++]);
+          for (let kh = 0; kh < w.kernelHeight; kh++) {
+            const row = oy * w.strideHeight + kh * w.dilationHeight - w.top;
+            if (row < 0 || row >= w.height) continue;
+            for (let kw = 0; kw < w.kernelWidth; kw++) {
+              const col = ox * w.strideWidth + kw * w.dilationWidth - w.left;
+              if (col < 0 || col >= w.width) continue;
+              const from = ((b * w.height + row) * w.width + col) * w.channels;
+              const to = (kh * w.kernelWidth + kw) * w.channels;
+              for (let c = 0; c < w.channels; c++) features[to + c] += weigh(x[from + c]);
+            }
+          }
+        }
+      }
+    }
+  }
+  return [features.map(Math.abs), filters.map(Math.abs)];
 }
 
 /** Draws indices in proportion to their weights; alike, where all are 0. */

@@ -5,7 +5,8 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { OptionError } from '../errors.js';
 import { thetaOf } from '../ops/powerprop.js';
 import { CsrPattern } from '../pattern/csr.js';
-import { isDense, type SparseLayer } from '../topology/sparse_layer.js';
+import { fromKernel, patternShape } from '../pattern/kernel_shape.js';
+import { isDense, type SparseLayer, sparseTwinOf } from '../topology/sparse_layer.js';
 import { copyWith, type Replacement } from './copy.js';
 import { type Prunable, type PruneArgs, pruned } from './prune.js';
 
@@ -13,28 +14,29 @@ const GLOROT = { class_name: 'GlorotNormal', config: {} };
 
 export type SparsifyArgs = Partial<Omit<PruneArgs, 'optimizer'>>;
 
-/** A dense layer as W [rows, cols] = [units, in]. */
+/** A layer with a whole kernel, by flat index in the pattern of its sparse twin. */
 interface DenseWeights extends Prunable {
-  rows: number;
-  cols: number;
+  className: string;
+  shape: number[];
   phi: Float32Array;
   alpha: number;
   bias: Float32Array | undefined;
 }
 
 /**
- * A copy of a model in which `tf.layers.dense` and `layers.powerDense` have become sparse layers that hold their largest weights: pruned at once, as
- * `prune` does. Other layers keep what they are. Not compiled. Costs a copy of the model for a moment.
+ * A copy of a model in which `tf.layers.dense`, `conv2d` and `conv1d` and `layers.powerDense` have become sparse layers that hold their largest weights:
+ * pruned at once, as `prune` does. Other layers keep what they are, also convolutions with `channelsFirst` or 'causal' padding. Not compiled. Costs a copy
+ * of the model for a moment.
  *
- * Without a `density`, every weight stays that is not exactly 0, and a dense layer without a 0 stays dense: for models that were pruned elsewhere.
+ * Without a `density`, every weight stays that is not exactly 0, and a layer without a 0 stays what it is: for models that were pruned elsewhere.
  *
- * Throws an OptionError for a model without dense layers or with models inside, for weights that are NaN, and where no layer has a weight to drop.
+ * Throws an OptionError for a model without such layers or with models inside, for weights that are NaN, and where no layer has a weight to drop.
  */
 export async function sparsify(model: LayersModel, args: SparsifyArgs = {}): Promise<LayersModel> {
   const dense = model.layers.filter(isDense);
   if (dense.length === 0) {
     const names = model.layers.map((layer) => layer.name);
-    throw new OptionError('sparsify model', 'one with dense layers', names);
+    throw new OptionError('sparsify model', 'one with dense layers or convolutions', names);
   }
   const { density } = args;
   const all = dense.map(weightsOf);
@@ -47,18 +49,12 @@ export async function sparsify(model: LayersModel, args: SparsifyArgs = {}): Pro
 
 function weightsOf(layer: LayersModel['layers'][number]): DenseWeights {
   const [kernel, bias] = layer.getWeights();
-  const [cols, rows] = kernel.shape;
-  const phi = transposed(kernel.dataSync(), cols, rows);
+  const { shape } = kernel;
+  const phi = fromKernel(kernel.dataSync(), shape);
   const alpha = (layer as { alpha?: number }).alpha ?? 1;
   const weights = thetaOf(phi, alpha);
-  return { name: layer.name, rows, cols, phi, alpha, weights, size: phi.length, bias: bias?.dataSync() as Float32Array | undefined };
-}
-
-/** Rows become columns: `matrix` [rows·cols] as [cols·rows]. tfjs's kernel is [in, units], W is [units, in]. */
-function transposed(matrix: ArrayLike<number>, rows: number, cols: number): Float32Array {
-  const result = new Float32Array(rows * cols);
-  for (let row = 0; row < rows; row++) for (let col = 0; col < cols; col++) result[col * rows + row] = matrix[row * cols + col];
-  return result;
+  const className = sparseTwinOf(layer) as string;
+  return { name: layer.name, className, shape, phi, alpha, weights, size: phi.length, bias: bias?.dataSync() as Float32Array | undefined };
 }
 
 function nonzeros({ name, weights }: DenseWeights): Uint32Array {
@@ -66,9 +62,13 @@ function nonzeros({ name, weights }: DenseWeights): Uint32Array {
   return Uint32Array.from(weights.keys()).filter((at) => weights[at] !== 0);
 }
 
-function sparseFrom({ rows, cols, phi, alpha, size, bias }: DenseWeights, kept: Uint32Array, density: number | undefined): Replacement {
+function sparseFrom(
+  { className, shape, phi, alpha, size, bias }: DenseWeights,
+  kept: Uint32Array,
+  density: number | undefined,
+): Replacement {
   return {
-    className: 'SparseDense',
+    className,
     config(old) {
       // A layer of its own needs an initializer that draws weights one by one; none is asked here.
       const { class_name: drawn = '' } = (old['kernel_initializer'] ?? {}) as { class_name?: string };
@@ -77,6 +77,7 @@ function sparseFrom({ rows, cols, phi, alpha, size, bias }: DenseWeights, kept: 
     },
     fill(layer) {
       const target = layer as unknown as SparseLayer;
+      const { rows, cols } = patternShape(shape);
       target.edit(
         CsrPattern.fromFlat(rows, cols, kept),
         Float32Array.from(kept, (at) => phi[at]),

@@ -4,17 +4,18 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel, layers } from '@tensorflow/tfjs-layers';
 import { OptionError } from '../errors.js';
 import { thetaOf } from '../ops/powerprop.js';
+import { toKernel } from '../pattern/kernel_shape.js';
 import { forwardWeights } from '../topology/forward_weights.js';
-import { isSparse, type SparseLayer } from '../topology/sparse_layer.js';
+import { denseTwinOf, isSparse, type SparseLayer } from '../topology/sparse_layer.js';
 import { copyWith, type Replacement } from './copy.js';
 
-/** What `tf.layers.dense` does not know. */
+/** What the layers of tfjs do not know. */
 const OWN = ['density', 'backward_density', 'theta', 'max_frozen', 'alpha', 'seed', 'state'];
 
 /**
- * A copy of a model in which sparse layers, and `layers.powerDense`, have become `tf.layers.dense` that compute the same: kernels `[in, units]` hold the
- * weights θ of the forward pass and 0 elsewhere. Other layers keep what they are. Saved, it loads in plain tfjs without this package. Not compiled.
- * Costs the dense kernels, 4·in·units bytes each.
+ * A copy of a model in which sparse layers, and `layers.powerDense`, have become `tf.layers.dense`, `conv2d` and `conv1d` that compute the same: their kernels
+ * hold the weights θ of the forward pass and 0 elsewhere. Other layers keep what they are. Saved, it loads in plain tfjs without this package. Not
+ * compiled. Costs the whole kernels, 4 bytes for each of their positions.
  *
  * Throws an OptionError for a model with neither kind of layer, with models inside, or with a sparse layer inside a wrapper such as timeDistributed.
  */
@@ -24,12 +25,12 @@ export async function toDense(model: LayersModel): Promise<LayersModel> {
     if (isSparse(layer))
       replacements.set(
         layer.name,
-        denseFrom(() => [scattered(layer), layer.bias]),
+        denseFrom(denseTwinOf(layer), () => [scattered(layer), layer.bias]),
       );
     else if (layer.getClassName() === 'PowerDense')
       replacements.set(
         layer.name,
-        denseFrom(() => powered(layer)),
+        denseFrom('Dense', () => powered(layer)),
       );
     else refuseWrapped('toDense', layer);
   }
@@ -62,9 +63,9 @@ function holdsOurs(layer: layers.Layer): boolean {
 }
 
 /** `weights` are the kernel and, where there is one, the bias. Called in a tidy. */
-function denseFrom(weights: () => (tf.Tensor | undefined)[]): Replacement {
+function denseFrom(className: string, weights: () => (tf.Tensor | undefined)[]): Replacement {
   return {
-    className: 'Dense',
+    className,
     config: (old) => Object.fromEntries(Object.entries(old).filter(([name]) => !OWN.includes(name))),
     fill: (layer) => tf.tidy(() => layer.setWeights(weights().filter((tensor) => tensor !== undefined))),
   };
@@ -72,12 +73,12 @@ function denseFrom(weights: () => (tf.Tensor | undefined)[]): Replacement {
 
 function scattered(layer: SparseLayer): tf.Tensor {
   const { pattern, weights } = forwardWeights(layer);
-  const { rows, cols } = pattern;
-  const kernel = new Float32Array(rows * cols);
-  pattern.forEach((i, row, col) => {
-    kernel[col * rows + row] = weights[i];
+  const { kernelShape } = layer;
+  const whole = new Float32Array(pattern.rows * pattern.cols);
+  pattern.flat().forEach((position, i) => {
+    whole[position] = weights[i];
   });
-  return tf.tensor2d(kernel, [cols, rows]);
+  return tf.tensor(toKernel(whole, kernelShape), [...kernelShape]);
 }
 
 function powered(layer: layers.Layer): tf.Tensor[] {

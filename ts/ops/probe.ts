@@ -1,6 +1,8 @@
 // What went through a layer during a step: enough to ask about its dense gradient, which is never formed.
 
 import type { CsrPattern } from '../pattern/csr.js';
+import { numbersOf, type Window } from '../pattern/window.js';
+import { convFilterGradient } from '../wasm/conv.js';
 import * as kernels from '../wasm/kernels.js';
 import { Panels } from '../wasm/panels.js';
 
@@ -9,6 +11,8 @@ export interface Samples {
   readonly batch: number;
   readonly x: Float32Array;
   readonly dy: Float32Array;
+  /** Of a convolution: how its window lies over the images `x [batch, height, width, channels]`; `dy [batch, outHeight, outWidth, filters]`. */
+  readonly window?: Window;
 }
 
 /** Flat indices, ascending, and |gradient| there. */
@@ -19,10 +23,11 @@ export interface Candidates {
 
 /**
  * Keeps x and dy of a layer's backward passes until it is cleared. Several passes (a layer used twice, gradients accumulated over steps) are one
- * longer batch: their gradients add up. Memory: 4·batch·(in + out) bytes a pass.
+ * longer batch, in a convolution one for each size of images: their gradients add up. Memory: 4·(|x| + |dy|) bytes a pass.
  */
 export class Probe {
   #passes: Samples[] = [];
+  #whole: Float32Array | undefined;
 
   /** Takes a copy. Where the layer ended in relu, `y` is its output, and dy passes where it is positive. */
   record(x: Panels, dy: Panels, y: Panels | undefined): void {
@@ -32,17 +37,47 @@ export class Probe {
     this.#passes.push({ batch: x.batch, x: x.unpack().slice(), dy: through });
   }
 
-  /** TEMPORARY */
-  recordWindow(_window: unknown, _batch: number, _x: Float32Array, _dy: Float32Array): void {}
-
-  /** Everything recorded, as one batch; nothing if there was no pass. */
-  get samples(): Samples | undefined {
-    if (this.#passes.length > 1) {
-      const batch = this.#passes.reduce((sum, pass) => sum + pass.batch, 0);
-      this.#passes = [{ batch, x: joined(this.#passes.map((pass) => pass.x)), dy: joined(this.#passes.map((pass) => pass.dy)) }];
-    }
-    return this.#passes[0];
+  /** The same of a convolution, whose `dy` has gone back through its activation. Takes copies. */
+  recordWindow(window: Window, batch: number, x: Float32Array, dy: Float32Array): void {
+    this.#passes.push({ batch, x: x.slice(), dy: dy.slice(), window });
+    this.#whole = undefined;
   }
+
+  /** Everything recorded: one batch, in a convolution one for each size of images, in the order in which they came. */
+  get passes(): readonly Samples[] {
+    const groups = new Map<string, Samples[]>();
+    for (const pass of this.#passes) {
+      const key = pass.window ? numbersOf(pass.window).join() : '';
+      groups.set(key, [...(groups.get(key) ?? []), pass]);
+    }
+    if (groups.size < this.#passes.length) this.#passes = [...groups.values()].map(oneBatch);
+    return this.#passes;
+  }
+
+  /** Everything recorded, as one batch; nothing if there was no pass. Throws where a convolution has seen images of several sizes. */
+  get samples(): Samples | undefined {
+    const { passes } = this;
+    if (passes.length > 1) throw new Error('a convolution has seen images of several sizes, which are no single batch: ask for passes');
+    return passes[0];
+  }
+
+  /** The gradient of a convolution's whole kernel by flat index, as large as the kernel; nothing for other layers. */
+  get whole(): Float32Array | undefined {
+    if (this.#whole) return this.#whole;
+    for (const { window, batch, x, dy } of this.passes) {
+      if (!window) return undefined;
+      const own = convFilterGradient(window, batch, x, dy);
+      if (!this.#whole) this.#whole = own.slice();
+      else for (let i = 0; i < own.length; i++) this.#whole[i] += own[i];
+    }
+    return this.#whole;
+  }
+}
+
+function oneBatch(passes: Samples[]): Samples {
+  if (passes.length === 1) return passes[0];
+  const batch = passes.reduce((sum, pass) => sum + pass.batch, 0);
+  return { ...passes[0], batch, x: joined(passes.map((pass) => pass.x)), dy: joined(passes.map((pass) => pass.dy)) };
 }
 
 function joined(parts: Float32Array[]): Float32Array {
@@ -55,8 +90,10 @@ function joined(parts: Float32Array[]): Float32Array {
   return all;
 }
 
-/** The k positions outside `pattern` with the largest |gradient| of those that reach `floor`. Equal ones: the lower index wins. */
-export function steepest(pattern: CsrPattern, { batch, x, dy }: Samples, k: number, floor = 0): Candidates {
+/** The k positions outside `pattern` with the largest |gradient| of those that reach `floor`. Equal ones: the lower index wins. Throws on NaN. */
+export function steepest(pattern: CsrPattern, probe: Probe, k: number, floor = 0): Candidates {
+  if (probe.whole) return steepestOf(probe.whole, pattern, k, floor);
+  const { batch, x, dy } = recorded(probe);
   const { rows, cols, gradients } = kernels.gradientTopK(pattern, batch, x, dy, k, floor);
   const positions = new Uint32Array(rows.length);
   const scores = new Float32Array(rows.length);
@@ -67,8 +104,27 @@ export function steepest(pattern: CsrPattern, { batch, x, dy }: Samples, k: numb
   return { positions, scores };
 }
 
-/** The gradients at the entries of a pattern, in its order: an SDDMM, 2·nnz·batch operations. */
-export function gradientAt(pattern: CsrPattern, { batch, x, dy }: Samples): Float32Array {
+function steepestOf(gradients: Float32Array, pattern: CsrPattern, k: number, floor: number): Candidates {
+  const free = outside(pattern);
+  const own = Float32Array.from(free, (position) => gradients[position]);
+  const best = kernels.topK(own, Math.min(k, own.length)).filter((at) => Math.abs(own[at]) >= floor);
+  return { positions: best.map((at) => free[at]), scores: Float32Array.from(best, (at) => Math.abs(own[at])) };
+}
+
+/** The flat indices that are not in a pattern, ascending. */
+function outside(pattern: CsrPattern): Uint32Array {
+  const taken = new Uint8Array(pattern.rows * pattern.cols);
+  for (const position of pattern.flat()) taken[position] = 1;
+  const free = new Uint32Array(taken.length - pattern.nnz);
+  for (let position = 0, i = 0; position < taken.length; position++) if (!taken[position]) free[i++] = position;
+  return free;
+}
+
+/** The gradients at the entries of a pattern, in its order: an SDDMM, 2·nnz·batch operations; of a convolution, read from the whole gradient. */
+export function gradientAt(pattern: CsrPattern, probe: Probe): Float32Array {
+  const { whole } = probe;
+  if (whole) return Float32Array.from(pattern.flat(), (position) => whole[position]);
+  const { batch, x, dy } = recorded(probe);
   const operands = { x: Panels.pack(x, batch, pattern.cols), dy: Panels.pack(dy, batch, pattern.rows), y: undefined };
   const { dValues, dBias } = kernels.backward(pattern, { ...operands, values: new Float32Array(pattern.nnz) }, false, {
     forward: 0,
@@ -79,9 +135,16 @@ export function gradientAt(pattern: CsrPattern, { batch, x, dy }: Samples): Floa
   return gradients;
 }
 
-/** The L2 norm of the whole gradient of a layer `[rows, cols]`. Costs two dense products. */
-export function gradientNorm(pattern: CsrPattern, samples: Samples): number {
-  const outside = kernels.gradientReduce(pattern, samples.batch, samples.x, samples.dy, 0)[2];
-  const inside = gradientAt(pattern, samples).reduce((sum, g) => sum + g * g, 0);
-  return Math.sqrt(outside ** 2 + inside);
+/** The L2 norm of the whole gradient of a layer. Costs two dense products, in a convolution none beside the whole gradient. */
+export function gradientNorm(pattern: CsrPattern, probe: Probe): number {
+  const square = (numbers: Float32Array) => numbers.reduce((sum, g) => sum + g * g, 0);
+  if (probe.whole) return Math.sqrt(square(probe.whole));
+  const { batch, x, dy } = recorded(probe);
+  const outside = kernels.gradientReduce(pattern, batch, x, dy, 0)[2];
+  return Math.sqrt(outside ** 2 + square(gradientAt(pattern, probe)));
+}
+
+function recorded({ samples }: Probe): Samples {
+  if (!samples) throw new Error('the probe has recorded no pass');
+  return samples;
 }

@@ -2,23 +2,27 @@
 
 import { checkCount, OptionError } from '../errors.js';
 import { thetaOf } from '../ops/powerprop.js';
-import { type Candidates, gradientAt, gradientNorm, type Samples, steepest } from '../ops/probe.js';
+import { type Candidates, gradientAt, gradientNorm, type Probe, type Samples, steepest } from '../ops/probe.js';
 import { releasePattern } from '../ops/sparse_dense.js';
 import { freePositions, lowest } from '../ops/whole_layer.js';
 import { CsrPattern } from '../pattern/csr.js';
+import { unitsOf } from '../pattern/kernel_shape.js';
 import { mixedSeed, Random } from '../pattern/random.js';
 import { numbers } from './numbers.js';
 import type { SparseLayer } from './sparse_layer.js';
 
 /**
- * One layer at an edit. Positions are flat indices row·cols + col of W `[rows, cols]` = `[out, in]`; lists of them ascend.
+ * One layer at an edit. Positions are flat indices row·cols + col of W `[rows, cols]` = `[out, in]`, in a convolution of the kernel
+ * `[height·width·channels, filters]`; lists of them ascend.
  *
  * Gradients are those of the step at hand, at the weights before its update, or of the last `accumulate` steps together. The dense gradient is
- * never formed.
+ * never formed, but in a convolution, where it is as large as the kernel.
  */
 export class LayerView {
   readonly rows: number;
   readonly cols: number;
+  /** Units, or filters of a convolution: its outputs at one place. Rows of a dense layer, columns of a convolution. */
+  readonly units: number;
   /** Numbers for this layer at this step alone: the same in a resumed run. */
   readonly random: Random;
   #open: CsrPattern;
@@ -33,6 +37,7 @@ export class LayerView {
   ) {
     this.rows = layer.pattern.rows;
     this.cols = layer.pattern.cols;
+    this.units = unitsOf(layer.kernelShape);
     this.random = new Random(mixedSeed(seed, step, index, 1));
     this.#open = layer.pattern;
   }
@@ -82,17 +87,27 @@ export class LayerView {
     return sizes;
   }
 
-  /** What went through the layer. */
+  /** What went through the layer, as one batch. Throws where a convolution has seen images of several sizes; see {@link LayerView.passes}. */
   get samples(): Samples {
-    const samples = this.layer.probe?.samples;
-    if (!samples) throw new Error(`${this.name}: no gradient was seen at step ${this.step}; is the layer part of the loss?`);
-    return samples;
+    return this.#recorded.samples as Samples;
   }
 
-  /** The k free positions with the largest |gradient| of those that reach `floor`, and these. O(k) memory, one dense product. */
+  /** The same, one batch for each size of images. */
+  get passes(): readonly Samples[] {
+    return this.#recorded.passes;
+  }
+
+  get #recorded(): Probe {
+    const { probe } = this.layer;
+    if (!probe || probe.passes.length === 0)
+      throw new Error(`${this.name}: no gradient was seen at step ${this.step}; is the layer part of the loss?`);
+    return probe;
+  }
+
+  /** The k free positions with the largest |gradient| of those that reach `floor`, and these. One dense product; O(k) memory, in a convolution O(positions). */
   steepest(k: number, floor = 0): Candidates {
     checkCount(`steepest k in ${this.name}`, k, 0);
-    return numbers(`gradients of ${this.name}`, () => steepest(this.#open, this.samples, k, floor));
+    return numbers(`gradients of ${this.name}`, () => steepest(this.#open, this.#recorded, k, floor));
   }
 
   /** The gradients at `positions`. */
@@ -111,7 +126,7 @@ export class LayerView {
   }
 
   #gradients(pattern: CsrPattern): Float32Array {
-    const gradients = gradientAt(pattern, this.samples);
+    const gradients = gradientAt(pattern, this.#recorded);
     const at = gradients.findIndex((g) => !Number.isFinite(g));
     if (at >= 0) {
       throw new OptionError(`gradients of ${this.name}`, 'finite numbers (has the training diverged?)', `${gradients[at]} at index ${at}`);
@@ -121,7 +136,7 @@ export class LayerView {
 
   /** The L2 norm of the layer's whole gradient. */
   get gradientNorm(): number {
-    const norm = gradientNorm(this.pattern, this.samples);
+    const norm = gradientNorm(this.pattern, this.#recorded);
     if (!Number.isFinite(norm)) throw new OptionError(`gradients of ${this.name}`, 'finite numbers (has the training diverged?)', norm);
     return norm;
   }

@@ -3,6 +3,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Probe } from '../ops/probe.js';
 import type { CsrPattern } from '../pattern/csr.js';
+import type { KernelShape } from '../pattern/kernel_shape.js';
 import type { Decay } from '../wasm/kernels.js';
 
 export interface SparseLayer {
@@ -10,7 +11,9 @@ export interface SparseLayer {
   readonly pattern: CsrPattern;
   /** `[nnz]`, in the pattern's order: weights, or φ where `alpha` is not 1. */
   readonly values: tf.Variable;
-  /** `[rows]`, if the layer has one. */
+  /** The shape of the kernel of its twin in tfjs, which says how the pattern lies. */
+  readonly kernelShape: KernelShape;
+  /** One number for each unit or filter, if the layer has them. */
   readonly bias: tf.Variable | undefined;
   readonly density: number;
   readonly backwardDensity: number | undefined;
@@ -21,6 +24,7 @@ export interface SparseLayer {
   owner: { readonly name: string } | undefined;
   /** Name and options of the method that trained it last, as JSON. */
   method: string | undefined;
+  getClassName(): string;
   /** The whole vector of a Top-KAST layer `[rows·cols]`, a copy. */
   theta(): Float32Array;
   /** Top-KAST's sets as the weights stand. */
@@ -51,7 +55,21 @@ export function isSparse(layer: unknown): layer is SparseLayer {
   return typeof (layer as SparseLayer).edit === 'function' && 'backwardDensity' in (layer as object);
 }
 
-/** Whether a layer is tfjs's dense one, or its twin `layers.powerDense`. */
+/** The classes of tfjs, and of ours with whole kernels, that have a sparse twin, and its class. */
+const TWINS: Record<string, string> = { Dense: 'SparseDense', PowerDense: 'SparseDense', Conv2D: 'SparseConv2D', Conv1D: 'SparseConv1D' };
+
+/** The class of the sparse layer that computes what this one does. Nothing for sparse layers, and where there is none. */
+export function sparseTwinOf(layer: { getClassName(): string }): string | undefined {
+  const { dataFormat, padding } = layer as { dataFormat?: string; padding?: string };
+  return dataFormat === 'channelsFirst' || padding === 'causal' ? undefined : TWINS[layer.getClassName()];
+}
+
+/** Whether a layer has a whole kernel and could be sparse: tfjs's dense layers and convolutions, and `layers.powerDense`. */
 export function isDense(layer: { getClassName(): string }): boolean {
-  return ['Dense', 'PowerDense'].includes(layer.getClassName());
+  return sparseTwinOf(layer) !== undefined;
+}
+
+/** The class of tfjs that a sparse layer is the twin of. */
+export function denseTwinOf(layer: SparseLayer): string {
+  return layer.getClassName().slice('Sparse'.length);
 }

@@ -9,13 +9,13 @@ import { grouped, percent, table } from './table.js';
 export interface LayerSummary {
   /** The layer's name, after that of a model within the model and a slash. */
   name: string;
-  /** The class: 'SparseDense', 'Dense', … */
+  /** The class: 'SparseDense', 'SparseConv2D', 'Dense', … */
   type: string;
   /** null where a size is open, as the batch's; undefined for a layer that is used with several shapes. */
   outputShape: (number | null)[] | undefined;
   /** Numbers that are trained, or kept beside them as the means of a batch normalization. Of a sparse layer values and bias, without pattern. */
   params: number;
-  /** Weights in the forward pass over positions; 1 for a dense layer. Undefined for layers that are neither sparse nor dense. */
+  /** Weights in the forward pass over positions; 1 for a dense layer or convolution of tfjs. Undefined for layers that have no sparse twin. */
   density: number | undefined;
   /** Weights in the forward pass, biases not counted. Of a Top-KAST layer the set A, where `params` counts B. */
   nnz: number | undefined;
@@ -24,7 +24,10 @@ export interface LayerSummary {
    * Top-KAST's vector and the record of explored positions. Not gradients, nor what an optimizer keeps.
    */
   bytes: number;
-  /** Multiplications with a weight in the forward pass of one sample. Undefined where a size is open, and for layers neither sparse nor dense. */
+  /**
+   * Multiplications with a weight in the forward pass of one sample, in a convolution those with the padding around an image included. Undefined where a
+   * size is open, and for layers that have no sparse twin.
+   */
   multiplyAdds: number | undefined;
 }
 
@@ -82,7 +85,7 @@ export function allLayers(model: LayersModel): Map<string, layers.Layer> {
   return found;
 }
 
-/** Positions where a weight could be: in·units. Nothing for layers that are neither sparse nor dense. */
+/** Positions where a weight could be. Nothing for layers that are neither sparse nor dense. */
 function positionsOf(layer: layers.Layer): number | undefined {
   if (isSparse(layer)) return layer.pattern.rows * layer.pattern.cols;
   return isDense(layer) ? sizeOf(layer.weights[0].shape) : undefined;
@@ -92,9 +95,9 @@ function rowOf(name: string, layer: layers.Layer, positions: number | undefined)
   const sparse = isSparse(layer) ? layer : undefined;
   const nnz = sparse ? sparse.pattern.forwardNnz : positions;
   const outputShape = outputShapeOf(layer);
-  // A dense layer works on the last dimension, once for each place in those between.
+  // The kernel is used once for each place in the dimensions between, of a dense layer as of a convolution.
   const places = outputShape?.slice(1, -1).reduce((n: number, dim) => n * (dim ?? Number.NaN), 1) ?? Number.NaN;
-  const biased = sparse?.bias ? sparse.pattern.rows : 0;
+  const biased = sparse?.bias?.size ?? 0;
   return {
     name,
     type: layer.getClassName(),
