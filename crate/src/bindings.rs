@@ -5,6 +5,7 @@
 //! of a call overlap. That is what the `SAFETY` comments below mean by "the caller".
 
 use crate::kernels::backward::{self, Backward, Decay};
+use crate::kernels::conv_dense;
 use crate::kernels::convolution;
 use crate::kernels::dense::{self, Product};
 use crate::kernels::forward::{self, Activation, Forward, Tile};
@@ -471,6 +472,42 @@ pub fn dense(m: usize, n: usize, k: usize, transpose_a: bool, transpose_b: bool,
         (slice(a, m * k), slice(b, k * n), bias, slice_mut(c, m * n))
     };
     with_scratch(|scratch| dense::dense(Product { m, n, k, transpose_a, transpose_b }, a, b, bias, relu, c, &mut scratch.dense));
+}
+
+/// Of the fourteen numbers of `ts/pattern/window.ts`.
+fn window(numbers: &[u32]) -> Window {
+    Window::new(std::array::from_fn(|i| numbers[i] as usize))
+}
+
+/// `bias` 0 for none. See [`conv_dense::forward`].
+#[wasm_bindgen(js_name = convForward)]
+#[allow(clippy::too_many_arguments)] // as `backward`
+pub fn conv_forward(numbers: &[u32], batch: usize, x: usize, w: usize, bias: usize, relu: bool, y: usize) {
+    let window = window(numbers);
+    // SAFETY: the caller owns these addresses.
+    let (x, w, bias, y) = unsafe {
+        let bias = (bias != 0).then(|| slice(bias, window.filters));
+        (slice(x, batch * window.input()), slice(w, window.weights()), bias, slice_mut(y, batch * window.output()))
+    };
+    with_scratch(|scratch| conv_dense::forward(&window, batch, x, w, bias, relu, y, &mut scratch.dense));
+}
+
+/// See [`conv_dense::input_gradient`].
+#[wasm_bindgen(js_name = convInputGradient)]
+pub fn conv_input_gradient(numbers: &[u32], batch: usize, dy: usize, w: usize, dx: usize) {
+    let window = window(numbers);
+    // SAFETY: the caller owns these addresses.
+    let (dy, w, dx) = unsafe { (slice(dy, batch * window.output()), slice(w, window.weights()), slice_mut(dx, batch * window.input())) };
+    with_scratch(|scratch| conv_dense::input_gradient(&window, batch, dy, w, dx, &mut scratch.dense));
+}
+
+/// Adds to `dw` or overwrites it. See [`conv_dense::filter_gradient`].
+#[wasm_bindgen(js_name = convFilterGradient)]
+pub fn conv_filter_gradient(numbers: &[u32], batch: usize, x: usize, dy: usize, add: bool, dw: usize) {
+    let window = window(numbers);
+    // SAFETY: the caller owns these addresses.
+    let (x, dy, dw) = unsafe { (slice(x, batch * window.input()), slice(dy, batch * window.output()), slice_mut(dw, window.weights())) };
+    with_scratch(|scratch| conv_dense::filter_gradient(&window, batch, x, dy, add, dw, &mut scratch.dense));
 }
 
 /// Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].

@@ -536,7 +536,9 @@ onEachBackend('pruning', () => {
     stock.dispose();
     const kast = tfl.sequential({ layers: [dense({ units: 2, inputShape: [3], density: 0.5, backwardDensity: 1, name: 'kast' })] });
     await expect(prune(kast, { density: 0.2 })).rejects.toThrow('prune model: expected layers without a backwardDensity, received "kast"');
-    await expect(sparsify(kast, { density: 0.2 })).rejects.toThrow('sparsify model: expected one with dense layers or convolutions, received ["kast"]');
+    await expect(sparsify(kast, { density: 0.2 })).rejects.toThrow(
+      'sparsify model: expected one with dense layers or convolutions, received ["kast"]',
+    );
     kast.dispose();
   });
 });

@@ -1,4 +1,5 @@
-//! `C = op(A)·op(B)`, dense, each operand as it is or transposed: the product under `fastDense`, with which tfjs's own layers train.
+//! `C = op(A)·op(B)`, dense, each operand as it is or transposed: the product under `fastDense`, with which tfjs's own layers train. Operands are
+//! read by rows, which need not lie anywhere: those of a convolution ([`conv_dense`](super::conv_dense)) are gathered as they are packed.
 //!
 //! The terms are cut into blocks, the lines of A into those that fit the second-level cache. Per block A is packed by four or six lines, B
 //! by eight lines at a time and used at once, while a tile of sums stays in registers. Packing takes transposition away, and strides of a
@@ -38,11 +39,17 @@ const STRIPS: usize = 64;
 
 type Tile = [[F32x4; 2]; LEFT];
 
-/// Packed operands, 640 KB at most.
+/// Numbers of the rows that are gathered at once.
+const ROWS: usize = RIGHT * TERMS;
+
+/// Packed operands, and rows that lie nowhere: 660 KB at most.
 #[derive(Default)]
 pub struct Scratch {
     left: Vec<f32>,
     right: Vec<f32>,
+    rows: Vec<f32>,
+    /// Where the lines of a block go.
+    starts: Vec<usize>,
 }
 
 /// Overwrites `c`. Each output adds its terms in their order, starting at 0, whatever block they fall into; then `bias [n]`, then relu.
@@ -52,33 +59,56 @@ pub fn dense(product: Product, a: &[f32], b: &[f32], bias: Option<&[f32]>, relu:
     assert!(a.len() == m * k);
     assert!(b.len() == k * n);
     assert!(c.len() == m * n);
-    assert!(bias.is_none_or(|bias| bias.len() == n));
-    let a = Operand { values: a, stride: if transpose_a { m } else { k }, lines_adjacent: transpose_a };
-    let b = Operand { values: b, stride: if transpose_b { k } else { n }, lines_adjacent: !transpose_b };
+    let a = Operand { matrix: &Matrix { values: a, cols: if transpose_a { m } else { k } }, lines_adjacent: transpose_a };
+    let b = Operand { matrix: &Matrix { values: b, cols: if transpose_b { k } else { n } }, lines_adjacent: !transpose_b };
+    multiply([m, n, k], a, b, Target { values: c, start: &|row| row * n, add: false, bias, relu }, scratch);
+}
+
+/// Where the rows of C go, and what becomes of them. Those that have `bias` or relu are rows of one matrix: `start(i) = i·n`.
+pub struct Target<'a> {
+    pub values: &'a mut [f32],
+    /// Of a row of C.
+    pub start: &'a dyn Fn(usize) -> usize,
+    /// To what is there already, instead of overwriting it.
+    pub add: bool,
+    pub bias: Option<&'a [f32]>,
+    pub relu: bool,
+}
+
+/// As [`dense()`], of any operands: `m` lines of A, `n` of B, `k` terms.
+pub fn multiply([m, n, k]: [usize; 3], a: Operand, b: Operand, c: Target, scratch: &mut Scratch) {
+    assert!(c.bias.is_none_or(|bias| bias.len() == n));
+    let Scratch { left, right, rows, starts } = scratch;
     for lines in blocks(m, LINES) {
+        starts.clear();
+        starts.extend(lines.clone().map(c.start));
         for terms in blocks(k, TERMS) {
-            let left = a.pack(lines.clone(), terms.clone(), &mut scratch.left);
+            let left = a.pack(lines.clone(), terms.clone(), left, rows);
             for strips in blocks(n, STRIPS) {
-                let right = b.pack(strips.clone(), terms.clone(), &mut scratch.right);
+                let right = b.pack(strips.clone(), terms.clone(), right, rows);
                 for (strip, col) in (0..).zip(strips.step_by(RIGHT)) {
                     let right = &right[strip * terms.len()..][..terms.len()];
-                    for (tile, row) in (0..).zip(lines.clone().step_by(LEFT)) {
+                    for (tile, starts) in starts.chunks(LEFT).enumerate() {
                         let left = &left[tile * terms.len()..][..terms.len()];
-                        let mut out = Out { c, n, rows: row..m.min(row + LEFT), cols: col..n.min(col + RIGHT) };
-                        let start = if terms.start == 0 { [[F32x4::splat(0.0); 2]; LEFT] } else { out.read() };
-                        out.write(multiply(left, right, start));
+                        let at = from_fn(|i| starts.get(i).map_or(usize::MAX, |start| start + col));
+                        let mut out = Out { c: c.values, at, width: RIGHT.min(n - col) };
+                        let start = if terms.start == 0 && !c.add { [[F32x4::splat(0.0); 2]; LEFT] } else { out.read() };
+                        out.write(sums(left, right, start));
                     }
                 }
             }
         }
-    }
-    // A pass of its own, since the loop above has no register to spare.
-    for row in c.chunks_exact_mut(n.max(1)) {
-        if let Some(bias) = bias {
-            row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+        if c.bias.is_none() && !c.relu {
+            continue;
         }
-        if relu {
-            row.iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y });
+        // A pass of its own, since the loop above has no register to spare.
+        for row in c.values[lines.start * n..lines.end * n].chunks_exact_mut(n.max(1)) {
+            if let Some(bias) = c.bias {
+                row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+            }
+            if c.relu {
+                row.iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y });
+            }
         }
     }
 }
@@ -90,24 +120,49 @@ fn blocks(length: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     (0..pieces).map(move |i| (i * size).min(length)..((i + 1) * size).min(length))
 }
 
+/// A matrix by its rows.
+pub trait Rows {
+    /// The columns `cols` of row `i`: where they lie, or written to `room [cols.len()]`.
+    fn row<'a>(&'a self, i: usize, cols: Range<usize>, room: &'a mut [f32]) -> &'a [f32];
+}
+
+/// One that lies in memory, row by row.
+pub struct Matrix<'a> {
+    pub values: &'a [f32],
+    pub cols: usize,
+}
+
+impl Rows for Matrix<'_> {
+    fn row<'a>(&'a self, i: usize, cols: Range<usize>, _: &'a mut [f32]) -> &'a [f32] {
+        &self.values[i * self.cols..][cols]
+    }
+}
+
 /// Lines of terms: rows of op(A), or columns of op(B).
-struct Operand<'a> {
-    values: &'a [f32],
-    stride: usize,
-    /// A term of all lines lies in one row, else all terms of a line do.
-    lines_adjacent: bool,
+#[derive(Clone, Copy)]
+pub struct Operand<'a> {
+    pub matrix: &'a dyn Rows,
+    /// A row of the matrix is a term of all lines, else it is a line.
+    pub lines_adjacent: bool,
 }
 
 impl Operand<'_> {
     /// By `W` lines, those with all `terms` in order; zeros beyond the last line.
-    fn pack<'p, const W: usize>(&self, lines: Range<usize>, terms: Range<usize>, packed: &'p mut Vec<f32>) -> &'p [[f32; W]] {
+    fn pack<'p, const W: usize>(
+        &self,
+        lines: Range<usize>,
+        terms: Range<usize>,
+        packed: &'p mut Vec<f32>,
+        rows: &mut Vec<f32>,
+    ) -> &'p [[f32; W]] {
         let packed = room(packed, lines.len().div_ceil(W) * terms.len());
         if packed.is_empty() {
             return packed;
         }
+        rows.resize(ROWS, 0.0);
         if self.lines_adjacent {
             for (t, term) in terms.clone().enumerate() {
-                let row = &self.values[term * self.stride..][lines.clone()];
+                let row = self.matrix.row(term, lines.clone(), &mut rows[..lines.len()]);
                 let (whole, rest) = row.as_chunks::<W>();
                 let mut to = packed[t..].iter_mut().step_by(terms.len());
                 for (from, to) in whole.iter().zip(&mut to) {
@@ -119,7 +174,11 @@ impl Operand<'_> {
             }
         } else {
             for (group, first) in packed.chunks_exact_mut(terms.len()).zip(lines.clone().step_by(W)) {
-                let line = |i: usize| if first + i < lines.end { &self.values[(first + i) * self.stride..][terms.clone()] } else { &[] };
+                let mut rooms = rows.chunks_exact_mut(terms.len());
+                let line = |i: usize| match rooms.next() {
+                    Some(room) if first + i < lines.end => self.matrix.row(first + i, terms.clone(), room),
+                    _ => &[],
+                };
                 interleave(from_fn(line), group);
             }
         }
@@ -163,7 +222,7 @@ fn interleave<const W: usize>(lines: [&[f32]; W], packed: &mut [[f32; W]]) {
 }
 
 #[inline(always)]
-fn multiply(left: &[[f32; LEFT]], right: &[[f32; RIGHT]], mut tile: Tile) -> Tile {
+fn sums(left: &[[f32; LEFT]], right: &[[f32; RIGHT]], mut tile: Tile) -> Tile {
     // Not `zip`, which walks by index: see above.
     let mut right = right.iter();
     for a in left {
@@ -193,25 +252,22 @@ fn eight(from: &[f32]) -> [F32x4; 2] {
 /// The part of C that a tile stands for; at the edges smaller than it.
 struct Out<'c> {
     c: &'c mut [f32],
-    n: usize,
-    rows: Range<usize>,
-    cols: Range<usize>,
+    /// Where each row of the tile begins; beyond the last one nowhere.
+    at: [usize; LEFT],
+    width: usize,
 }
 
 impl Out<'_> {
     #[inline(always)]
     fn read(&self) -> Tile {
-        let mut tile = [[F32x4::splat(0.0); 2]; LEFT];
-        for (row, lanes) in self.rows.clone().zip(&mut tile) {
-            *lanes = eight(&self.c[row * self.n..][self.cols.clone()]);
-        }
-        tile
+        self.at.map(|at| self.c.get(at..).map_or([F32x4::splat(0.0); 2], |row| eight(&row[..self.width])))
     }
 
     #[inline(always)]
     fn write(&mut self, tile: Tile) {
-        for (row, lanes) in self.rows.clone().zip(tile) {
-            let to = &mut self.c[row * self.n..][self.cols.clone()];
+        for (at, lanes) in self.at.into_iter().zip(tile) {
+            let Some(row) = self.c.get_mut(at..) else { break };
+            let to = &mut row[..self.width];
             let eight = lanes.map(F32x4::to_array);
             match <&mut [f32; RIGHT]>::try_from(&mut *to) {
                 Ok(whole) => whole.copy_from_slice(eight.as_flattened()),

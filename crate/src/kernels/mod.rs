@@ -23,6 +23,7 @@
 //! [`random`] (numbers by hash), [`seeded`] (Top-KAST without its whole vector), [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
 
 pub mod backward;
+pub mod conv_dense;
 pub mod convolution;
 pub mod dense;
 pub mod edit;

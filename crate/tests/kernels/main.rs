@@ -1,5 +1,6 @@
 //! Every kernel equals the naive reference, natively. `test/wasm/` asks the same of the shipped binaries.
 
+mod conv_dense;
 mod convolution;
 mod dense;
 mod edit;
