@@ -87,9 +87,9 @@ pub fn multiply([m, n, k]: [usize; 3], a: Operand, b: Operand, c: Target, scratc
             for strips in blocks(n, STRIPS) {
                 let right = b.pack(strips.clone(), terms.clone(), right, rows);
                 for (strip, col) in (0..).zip(strips.step_by(RIGHT)) {
-                    let right = &right[strip * terms.len()..][..terms.len()];
+                    let right = &right[strip * spacing(&terms)..][..terms.len()];
                     for (tile, starts) in starts.chunks(LEFT).enumerate() {
-                        let left = &left[tile * terms.len()..][..terms.len()];
+                        let left = &left[tile * spacing(&terms)..][..terms.len()];
                         let at = from_fn(|i| starts.get(i).map_or(usize::MAX, |start| start + col));
                         let mut out = Out { c: c.values, at, width: RIGHT.min(n - col) };
                         let start = if terms.start == 0 && !c.add { [[F32x4::splat(0.0); 2]; LEFT] } else { out.read() };
@@ -138,6 +138,12 @@ impl Rows for Matrix<'_> {
     }
 }
 
+/// From the terms of one tile's lines to those of the next. Not the 512 that there may be: packing writes to all tiles in turn, and with a distance of
+/// whole pages they would share a single set of the first-level cache.
+fn spacing(terms: &Range<usize>) -> usize {
+    terms.len() + 8
+}
+
 /// Lines of terms: rows of op(A), or columns of op(B).
 #[derive(Clone, Copy)]
 pub struct Operand<'a> {
@@ -155,16 +161,13 @@ impl Operand<'_> {
         packed: &'p mut Vec<f32>,
         rows: &mut Vec<f32>,
     ) -> &'p [[f32; W]] {
-        let packed = room(packed, lines.len().div_ceil(W) * terms.len());
-        if packed.is_empty() {
-            return packed;
-        }
+        let packed = room(packed, lines.len().div_ceil(W) * spacing(&terms));
         rows.resize(ROWS, 0.0);
         if self.lines_adjacent {
             for (t, term) in terms.clone().enumerate() {
                 let row = self.matrix.row(term, lines.clone(), &mut rows[..lines.len()]);
                 let (whole, rest) = row.as_chunks::<W>();
-                let mut to = packed[t..].iter_mut().step_by(terms.len());
+                let mut to = packed.iter_mut().skip(t).step_by(spacing(&terms));
                 for (from, to) in whole.iter().zip(&mut to) {
                     *to = *from;
                 }
@@ -173,13 +176,13 @@ impl Operand<'_> {
                 }
             }
         } else {
-            for (group, first) in packed.chunks_exact_mut(terms.len()).zip(lines.clone().step_by(W)) {
-                let mut rooms = rows.chunks_exact_mut(terms.len());
+            for (group, first) in packed.chunks_exact_mut(spacing(&terms)).zip(lines.clone().step_by(W)) {
+                let mut rooms = rows.chunks_exact_mut(TERMS);
                 let line = |i: usize| match rooms.next() {
                     Some(room) if first + i < lines.end => self.matrix.row(first + i, terms.clone(), room),
                     _ => &[],
                 };
-                interleave(from_fn(line), group);
+                interleave(from_fn(line), &mut group[..terms.len()]);
             }
         }
         packed
