@@ -110,6 +110,21 @@ export function backward(pattern: Pattern, batch: number, x: number, values: num
 export function carry(from: number, from_length: number, source: number, to: number, length: number): void;
 
 /**
+ * Adds to `dw` or overwrites it. See [`conv_dense::filter_gradient`].
+ */
+export function convFilterGradient(numbers: Uint32Array | number[], batch: number, x: number, dy: number, add: boolean, dw: number): void;
+
+/**
+ * `bias` 0 for none. See [`conv_dense::forward`].
+ */
+export function convForward(numbers: Uint32Array | number[], batch: number, x: number, w: number, bias: number, relu: boolean, y: number): void;
+
+/**
+ * See [`conv_dense::input_gradient`].
+ */
+export function convInputGradient(numbers: Uint32Array | number[], batch: number, dy: number, w: number, dx: number): void;
+
+/**
  * `c [m, n] = act(op(a)·op(b) + bias)` with `k` terms; `bias` 0 for none. See [`dense::dense`].
  */
 export function dense(m: number, n: number, k: number, transpose_a: boolean, transpose_b: boolean, a: number, b: number, bias: number, relu: boolean, c: number): void;
@@ -232,6 +247,9 @@ export interface InitOutput {
     readonly allocate: (a: number, b: number) => number;
     readonly backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly carry: (a: number, b: number, c: number, d: number, e: number) => void;
+    readonly convFilterGradient: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
+    readonly convForward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
+    readonly convInputGradient: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
     readonly convolution_backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number, l: number, m: number, n: number, o: number, p: number) => void;
     readonly convolution_forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly convolution_new: (a: number, b: number, c: number) => number;

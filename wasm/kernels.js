@@ -439,6 +439,66 @@ export function carry(from, from_length, source, to, length) {
 }
 
 /**
+ * Adds to `dw` or overwrites it. See [`conv_dense::filter_gradient`].
+ * @param {Uint32Array | number[]} numbers
+ * @param {number} batch
+ * @param {number} x
+ * @param {number} dy
+ * @param {boolean} add
+ * @param {number} dw
+ */
+export function convFilterGradient(numbers, batch, x, dy, add, dw) {
+    const val2 = +batch;
+    const val3 = +x;
+    const val4 = +dy;
+    const val5 = +add;
+    const val6 = +dw;
+    const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+    const len0 = WASM_VECTOR_LEN;
+    wasm.convFilterGradient(ptr0, len0, val2, val3, val4, val5, val6);
+}
+
+/**
+ * `bias` 0 for none. See [`conv_dense::forward`].
+ * @param {Uint32Array | number[]} numbers
+ * @param {number} batch
+ * @param {number} x
+ * @param {number} w
+ * @param {number} bias
+ * @param {boolean} relu
+ * @param {number} y
+ */
+export function convForward(numbers, batch, x, w, bias, relu, y) {
+    const val2 = +batch;
+    const val3 = +x;
+    const val4 = +w;
+    const val5 = +bias;
+    const val6 = +relu;
+    const val7 = +y;
+    const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+    const len0 = WASM_VECTOR_LEN;
+    wasm.convForward(ptr0, len0, val2, val3, val4, val5, val6, val7);
+}
+
+/**
+ * See [`conv_dense::input_gradient`].
+ * @param {Uint32Array | number[]} numbers
+ * @param {number} batch
+ * @param {number} dy
+ * @param {number} w
+ * @param {number} dx
+ */
+export function convInputGradient(numbers, batch, dy, w, dx) {
+    const val2 = +batch;
+    const val3 = +dy;
+    const val4 = +w;
+    const val5 = +dx;
+    const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+    const len0 = WASM_VECTOR_LEN;
+    wasm.convInputGradient(ptr0, len0, val2, val3, val4, val5);
+}
+
+/**
  * `c [m, n] = act(op(a)·op(b) + bias)` with `k` terms; `bias` 0 for none. See [`dense::dense`].
  * @param {number} m
  * @param {number} n
@@ -967,4 +1027,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '8123b912bf3a4089';
+export const STAMP = '0411c4574965ae75';

@@ -474,11 +474,6 @@ pub fn dense(m: usize, n: usize, k: usize, transpose_a: bool, transpose_b: bool,
     with_scratch(|scratch| dense::dense(Product { m, n, k, transpose_a, transpose_b }, a, b, bias, relu, c, &mut scratch.dense));
 }
 
-/// Of the fourteen numbers of `ts/pattern/window.ts`.
-fn window(numbers: &[u32]) -> Window {
-    Window::new(std::array::from_fn(|i| numbers[i] as usize))
-}
-
 /// `bias` 0 for none. See [`conv_dense::forward`].
 #[wasm_bindgen(js_name = convForward)]
 #[allow(clippy::too_many_arguments)] // as `backward`
