@@ -1027,4 +1027,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '0411c4574965ae75';
+export const STAMP = 'a73b0c0820e079fe';

@@ -5,6 +5,7 @@
 
 use super::{PANEL, panels};
 use crate::lanes::{F32x4, Row};
+use std::array::from_fn;
 use std::ops::Range;
 
 const BLOCK: usize = 16;
@@ -116,16 +117,23 @@ pub fn unpack_lanes(from: &[Row], lanes: &[Lane], values: &mut [f32], add: bool)
             && at + BLOCK <= whole_blocks.end
             && let Ok(block) = <&[Row; BLOCK]>::try_from(block)
         {
-            transpose_out(block, |s, q, four| {
+            transpose_out(block, |s, quarters| {
                 if let Some(lane) = lanes.get(s) {
-                    put(quarter_mut(&mut values[lane.start + at - lane.skip..], q), four);
+                    let to: &mut [f32; BLOCK] = values[lane.start + at - lane.skip..].first_chunk_mut().expect("a whole block lies inside");
+                    for (to, quarter) in to.as_chunks_mut().0.iter_mut().zip(quarters) {
+                        put(to, quarter);
+                    }
                 }
             });
         } else {
             let mut rows16 = [Row::ZERO; BLOCK];
             rows16[..block.len()].copy_from_slice(block);
             let mut unpacked: Samples = [[0.0; BLOCK]; PANEL];
-            transpose_out(&rows16, |s, q, lanes| lanes.store(quarter_mut(&mut unpacked[s], q)));
+            transpose_out(&rows16, |s, quarters| {
+                for (to, quarter) in unpacked[s].as_chunks_mut().0.iter_mut().zip(quarters) {
+                    quarter.store(to);
+                }
+            });
             for (lane, sample) in lanes.iter().zip(&unpacked) {
                 let (part, to) = overlap(lane, at, block.len());
                 for (to, &from) in values[to..].iter_mut().zip(&sample[part]) {
@@ -151,17 +159,13 @@ fn transpose_in<'a>(sample: impl Fn(usize) -> &'a [f32; BLOCK], block: &mut [Row
     }
 }
 
-/// The reverse of [`transpose_in`]: hands out quarter `q` of the features of sample `s`, four samples at a time, so that a line of the
-/// row-major side is written whole before the next.
+/// The reverse of [`transpose_in`]: hands out the features of one sample after the other, a whole line of the row-major side at a time.
 #[inline(always)]
-fn transpose_out(block: &[Row; BLOCK], mut put: impl FnMut(usize, usize, F32x4)) {
+fn transpose_out(block: &[Row; BLOCK], mut put: impl FnMut(usize, [F32x4; 4])) {
     for group in 0..4 {
-        for q in 0..4 {
-            let lanes = |f: usize| F32x4::load(quarter(&block[4 * q + f].0, group));
-            let samples = F32x4::transpose([lanes(0), lanes(1), lanes(2), lanes(3)]);
-            for (s, lanes) in samples.into_iter().enumerate() {
-                put(4 * group + s, q, lanes);
-            }
+        let quarters: [[F32x4; 4]; 4] = from_fn(|q| F32x4::transpose(from_fn(|f| F32x4::load(quarter(&block[4 * q + f].0, group)))));
+        for s in 0..4 {
+            put(4 * group + s, from_fn(|q| quarters[q][s]));
         }
     }
 }
