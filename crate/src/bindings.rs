@@ -15,7 +15,7 @@ use crate::kernels::random::{self, Source, Spread};
 use crate::kernels::seeded::{self, Rank};
 use crate::kernels::top_k::NotANumber;
 use crate::kernels::window::Window;
-use crate::kernels::{edit, pack, panels, peak, power, top_k};
+use crate::kernels::{depthwise, edit, pack, panels, peak, power, top_k};
 use crate::lanes::Row;
 use crate::pattern::{CsrPattern, Indices};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -503,6 +503,26 @@ pub fn conv_filter_gradient(numbers: &[u32], batch: usize, x: usize, dy: usize, 
     // SAFETY: the caller owns these addresses.
     let (x, dy, dw) = unsafe { (slice(x, batch * window.input()), slice(dy, batch * window.output()), slice_mut(dw, window.weights())) };
     with_scratch(|scratch| conv_dense::filter_gradient(&window, batch, x, dy, add, dw, &mut scratch.dense));
+}
+
+/// See [`depthwise::input_gradient`].
+#[wasm_bindgen(js_name = depthwiseInputGradient)]
+pub fn depthwise_input_gradient(numbers: &[u32], batch: usize, dy: usize, w: usize, dx: usize) {
+    let window = window(numbers);
+    let weights = window.rows.kernel * window.cols.kernel * window.filters;
+    // SAFETY: the caller owns these addresses.
+    let (dy, w, dx) = unsafe { (slice(dy, batch * window.output()), slice(w, weights), slice_mut(dx, batch * window.input())) };
+    depthwise::input_gradient(&window, batch, dy, w, dx);
+}
+
+/// Adds to `dw` or overwrites it. See [`depthwise::filter_gradient`].
+#[wasm_bindgen(js_name = depthwiseFilterGradient)]
+pub fn depthwise_filter_gradient(numbers: &[u32], batch: usize, x: usize, dy: usize, add: bool, dw: usize) {
+    let window = window(numbers);
+    let weights = window.rows.kernel * window.cols.kernel * window.filters;
+    // SAFETY: the caller owns these addresses.
+    let (x, dy, dw) = unsafe { (slice(x, batch * window.input()), slice(dy, batch * window.output()), slice_mut(dw, weights)) };
+    depthwise::filter_gradient(&window, batch, x, dy, add, dw);
 }
 
 /// Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].

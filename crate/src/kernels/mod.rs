@@ -19,13 +19,14 @@
 //! **Order.** Every output adds its terms in the order of the pattern, and sums over the batch run over the panels in order,
 //! whatever tile does it. Results depend on the binary (see `lanes`), not on the shape of the batch around a sample.
 //!
-//! The others: [`dense`] (the dense product, for `fastDense`), [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
+//! The others: [`dense`] (the dense product, for `fastDense`), [`conv_dense`] and [`depthwise`] (dense convolutions, for `trainingKernels`), [`window`] (their geometry), [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
 //! [`random`] (numbers by hash), [`seeded`] (Top-KAST without its whole vector), [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
 
 pub mod backward;
 pub mod conv_dense;
 pub mod convolution;
 pub mod dense;
+pub mod depthwise;
 pub mod edit;
 pub mod forward;
 pub mod gradient;

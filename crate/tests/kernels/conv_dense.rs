@@ -1,8 +1,9 @@
-//! Dense convolutions equal the naive reference exactly, forward and back.
+//! Dense and depthwise convolutions equal the naive reference exactly, forward and back.
 
 use crate::support::{Random, reference};
 use tfjs_sparse_kernels::kernels::conv_dense::{filter_gradient, forward, input_gradient};
 use tfjs_sparse_kernels::kernels::dense::Scratch;
+use tfjs_sparse_kernels::kernels::depthwise;
 use tfjs_sparse_kernels::kernels::window::Window;
 
 /// Of one dimension: input, output, kernel, stride, dilation, before.
@@ -50,6 +51,30 @@ fn check(random: &mut Random, scratch: &mut Scratch, numbers: [usize; 14], batch
     assert_eq!(received_dw, dw.iter().map(|v| 2.0 * v).collect::<Vec<_>>(), "dw twice of {window:?}, batch {batch}");
 }
 
+/// The same with filters of their own for each channel.
+fn check_depthwise(random: &mut Random, mut numbers: [usize; 14], multiplier: usize, batch: usize) {
+    numbers[5] = numbers[2] * multiplier;
+    let window = Window::new(numbers);
+    let w = random.whole_numbers(window.weights() / window.channels);
+    let (x, dy) = (random.whole_numbers(batch * window.input()), random.whole_numbers(batch * window.output()));
+    let [mut dx, mut dw] = [x.len(), w.len()].map(|n| vec![0.0; n]);
+    reference::conv_products(numbers, batch, |[weight, input, output]| {
+        let filter = weight % window.filters;
+        if weight / window.filters % window.channels == filter / multiplier {
+            let weight = weight / window.filters / window.channels * window.filters + filter;
+            dx[input] += w[weight] * dy[output];
+            dw[weight] += dy[output] * x[input];
+        }
+    });
+    let [mut received_dx, mut received_dw] = [&dx, &dw].map(|v| vec![f32::NAN; v.len()]);
+    depthwise::input_gradient(&window, batch, &dy, &w, &mut received_dx);
+    assert_eq!(received_dx, dx, "dx of {window:?}, batch {batch}, depthwise");
+    depthwise::filter_gradient(&window, batch, &x, &dy, false, &mut received_dw);
+    assert_eq!(received_dw, dw, "dw of {window:?}, batch {batch}, depthwise");
+    depthwise::filter_gradient(&window, batch, &x, &dy, true, &mut received_dw);
+    assert_eq!(received_dw, dw.iter().map(|v| 2.0 * v).collect::<Vec<_>>(), "dw twice of {window:?}, batch {batch}, depthwise");
+}
+
 #[test]
 fn equals_the_reference() {
     let (mut random, mut scratch) = (Random(0x5eed), Scratch::default());
@@ -65,6 +90,7 @@ fn equals_the_reference() {
                         let (Some(rows), Some(cols)) = (rows, cols) else { continue };
                         let [channels, filters, batch] = [9, 17, 3].map(|most| 1 + random.below(most) as usize);
                         check(&mut random, &mut scratch, numbers(rows, cols, channels, filters), batch);
+                        check_depthwise(&mut random, numbers(rows, cols, channels, 0), 1 + checked % 3, batch);
                         checked += 1;
                     }
                 }
