@@ -23,6 +23,7 @@ export { powerprop } from './ops/powerprop.js';
 export type { Candidates, Samples } from './ops/probe.js';
 export { type Decay, type FusedActivation, type SparseDenseArgs, sparseDense } from './ops/sparse_dense.js';
 export { type GradientArgs, gradientReduce, gradientTopK, topK } from './ops/top_k.js';
+export { trainingKernels } from './ops/training_kernels.js';
 export * as optimizers from './optimizers/index.js';
 export { type CsrArrays, CsrPattern } from './pattern/csr.js';
 export { custom, er, erk, firstDense, type LayerShape, lastAtLeast, setEpsilon, uniform } from './pattern/distribution.js';

@@ -1,22 +1,11 @@
 // tfjs's own dense products by our kernel, for whoever asks for it, and the batches of `model.fit` by whole rows.
-//
-// What the kernel does not do is left to the one that was registered before: it throws its own errors, and computes what only it does.
 
 import * as tf from '@tensorflow/tfjs-core';
-import { OptionError } from '../errors.js';
 import * as kernels from '../wasm/kernels.js';
-import { loaded } from '../wasm/memory.js';
-import { type Bridge, cpu, readAll, wasm } from './kernel.js';
-
-type Call = Parameters<tf.KernelFunc>[0];
-
-/** A kernel in the place of the one that was there. */
-interface Replaced {
-  readonly original: tf.KernelConfig;
-  readonly ours: tf.KernelConfig;
-}
-
-const replaced: Replaced[] = [];
+import { activationOf } from './activation.js';
+import { type Bridge, readAll } from './kernel.js';
+import { type Call, replacing } from './replaced.js';
+import { trainingKernels } from './training_kernels.js';
 
 /**
  * Makes tfjs multiply dense matrices (`tf.matMul`, `tf.fused.matMul`, and with them `tf.layers.dense`, recurrent and attention layers) with this
@@ -42,42 +31,22 @@ const replaced: Replaced[] = [];
  * ```
  */
 export function fastDense(): () => void {
-  loaded();
-  takeOver('cpu', cpu);
-  takeOver('wasm', wasm);
-  if (!replaced.some(({ ours }) => ours.kernelName === tf.BatchMatMul)) {
+  const restore = products();
+  const restoreTraining = trainingKernels();
+  undo ??= () => {
     restore();
-    throw new OptionError('fastDense', "the backend 'cpu' or 'wasm', imported before", tf.getBackend());
-  }
-  return restore;
+    restoreTraining();
+  };
+  return undo;
 }
 
-function takeOver<B extends tf.KernelBackend>(backendName: string, bridge: Bridge<B>): void {
-  for (const [kernelName, product] of [
-    [tf.BatchMatMul, matMul],
-    [tf._FusedMatMul, fusedMatMul],
-    [tf.GatherV2, gatherRows],
-  ] as const) {
-    const original = tf.getKernel(kernelName, backendName);
-    if (!original || replaced.some(({ ours }) => ours === original)) continue;
-    const ours = { ...original, kernelFunc: (call: Call) => product(call, bridge) ?? original.kernelFunc(call) };
-    replaced.push({ original, ours });
-    put(ours);
-  }
-}
+let undo: (() => void) | undefined;
 
-function restore(): void {
-  for (const { original, ours } of replaced.splice(0)) {
-    // Someone else's kernel, put in the place of ours since, is not ours to remove.
-    if (tf.getKernel(ours.kernelName, ours.backendName) === ours) put(original);
-  }
-}
-
-/** Without the warning that a registration over another gives. */
-function put(kernel: tf.KernelConfig): void {
-  tf.unregisterKernel(kernel.kernelName, kernel.backendName);
-  tf.registerKernel(kernel);
-}
+const products = replacing('fastDense', [
+  [tf.BatchMatMul, matMul],
+  [tf._FusedMatMul, fusedMatMul],
+  [tf.GatherV2, gatherRows],
+]);
 
 /** `tf.matMul`, or nothing where the kernel before shall answer. */
 function matMul<B extends tf.KernelBackend>({ inputs, backend, attrs }: Call, bridge: Bridge<B>): tf.TensorInfo | undefined {
@@ -100,35 +69,14 @@ function gatherRows<B extends tf.KernelBackend>({ inputs, backend, attrs }: Call
   return bridge.write(backend as B, [...indices.shape, ...row], 'float32', rows, true);
 }
 
-/** The activations that the kernel does not apply: the backend's own kernels do. */
-const ACTIVATIONS: Record<string, string> = {
-  relu6: tf.Relu6,
-  elu: tf.Elu,
-  prelu: tf.Prelu,
-  leakyrelu: tf.LeakyRelu,
-  sigmoid: tf.Sigmoid,
-};
-
 /** `tf.fused.matMul`, or nothing where the kernel before shall answer. */
 function fusedMatMul<B extends tf.KernelBackend>(call: Call, bridge: Bridge<B>): tf.TensorInfo | undefined {
-  const backend = call.backend as B;
-  const { bias, preluActivationWeights } = call.inputs;
-  const { activation, leakyreluAlpha, ...transposed } = call.attrs as unknown as Transposed & {
-    activation: string;
-    leakyreluAlpha: number;
-  };
-  const plan = planned(call.inputs, transposed);
+  const { bias } = call.inputs;
+  const plan = planned(call.inputs, call.attrs as unknown as Transposed);
+  const activation = activationOf(call);
   // tfjs's wasm backend refuses a bias of any other rank.
-  if (!plan || (bias && (bias.dtype !== 'float32' || bias.shape.length !== 1 || bias.shape[0] !== plan.n))) return;
-  const fused = activation === 'linear' || activation === 'relu';
-  const after = fused ? undefined : tf.getKernel(ACTIVATIONS[activation], tf.getBackend());
-  if (!fused && !after) return;
-  const y = run(plan, call.inputs, bias, activation === 'relu', backend, bridge);
-  if (!after) return y;
-  const inputs = preluActivationWeights ? { x: y, alpha: preluActivationWeights } : { x: y };
-  const result = after.kernelFunc({ inputs, backend, attrs: { alpha: leakyreluAlpha ?? 0 } });
-  backend.disposeData(y.dataId);
-  return result as tf.TensorInfo;
+  if (!plan || !activation || (bias && (bias.dtype !== 'float32' || bias.shape.length !== 1 || bias.shape[0] !== plan.n))) return;
+  return activation.finish(run(plan, call.inputs, bias, activation.relu, call.backend as B, bridge));
 }
 
 interface Transposed {

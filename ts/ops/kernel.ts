@@ -75,17 +75,21 @@ export function readAll<B>(bridge: Bridge<B>, backend: B, infos: tf.TensorInfo[]
 export interface Bridge<B> {
   read(backend: B, info: tf.TensorInfo): Float32Array;
   write(backend: B, shape: number[], dtype: tf.DataType, values: tf.TypedArray, owned: boolean): tf.TensorInfo;
-  /** Room for an output in the backend's own memory, if it has any. */
-  make?(backend: B, shape: number[]): tf.TensorInfo;
+  /** A tensor whose numbers are anyone's guess, to be written by who reads it. What was read before must be read again. Not every backend has such. */
+  empty?(backend: B, shape: number[]): tf.TensorInfo;
 }
 
-export const cpu: Bridge<CpuBackend> = {
+/** A backend whose data a view can be written to. */
+export type OpenBridge<B> = Required<Bridge<B>>;
+
+export const cpu: OpenBridge<CpuBackend> = {
   // The live array, no copy.
   read: (backend, info) => backend.readSync(info.dataId) as Float32Array,
   write: (backend, shape, dtype, values, owned) => backend.makeTensorInfo(shape, dtype, owned ? values : values.slice()),
+  empty: (backend, shape) => backend.makeTensorInfo(shape, 'float32', new Float32Array(tf.util.sizeFromShape(shape))),
 };
 
-export const wasm: Bridge<WasmBackend> = {
+export const wasm: OpenBridge<WasmBackend> = {
   // readSync would copy. Nothing is allocated in tfjs's heap, which would detach these views, until all operands have been used.
   read: (backend, info) => backend.typedArrayFromHeap(info) as Float32Array,
   write: (backend, shape, dtype, values) => {
@@ -93,7 +97,7 @@ export const wasm: Bridge<WasmBackend> = {
     backend.typedArrayFromHeap(info).set(values);
     return info;
   },
-  make: (backend, shape) => backend.makeOutput(shape, 'float32'),
+  empty: (backend, shape) => backend.makeOutput(shape, 'float32'),
 };
 
 const anyOther: Bridge<tf.KernelBackend> = {
@@ -145,7 +149,7 @@ function bridged<B>(run: Run<unknown>, streamed: Streamed<unknown> | undefined, 
     const given = Object.entries(inputs).filter((entry): entry is [string, tf.TensorInfo] => entry[1] != null);
     const shape = streamed?.(Object.fromEntries(given), attrs);
     // Before the operands are read: their views would not survive it.
-    const made = shape && bridge.make?.(backend as B, shape);
+    const made = shape && bridge.empty?.(backend as B, shape);
     try {
       const foreign = given.map(([, info]) => info).filter(({ dataId }) => !home.find(dataId));
       const views = readAll(bridge, backend as B, made ? [...foreign, made] : foreign);

@@ -1,36 +1,115 @@
-// Stand-in: naive, to be replaced by the kernels.
+// Dense and depthwise convolutions as calls, on typed arrays of tfjs's layout `[batch, height, width, channels]`. Images go through working memory in
+// groups: whole batches would push everything else out of the caches, and stay.
 
-import type { Window } from '../pattern/window.js';
+import * as rust from '../../wasm/kernels.js';
+import { numbersOf, type Window } from '../pattern/window.js';
+import { carve, floats } from './memory.js';
 
-/** Calls `visit(output, input, tap)` for each tap of each output position of one image, as [row·width + col] and [tap row·kernel width + tap col]. */
-export function taps(w: Window, visit: (output: number, input: number, tap: number) => void): void {
-  for (let oy = 0; oy < w.outHeight; oy++) {
-    for (let ox = 0; ox < w.outWidth; ox++) {
-      for (let kh = 0; kh < w.kernelHeight; kh++) {
-        const y = oy * w.strideHeight + kh * w.dilationHeight - w.top;
-        if (y < 0 || y >= w.height) continue;
-        for (let kw = 0; kw < w.kernelWidth; kw++) {
-          const x = ox * w.strideWidth + kw * w.dilationWidth - w.left;
-          if (x >= 0 && x < w.width) visit(oy * w.outWidth + ox, y * w.width + x, kh * w.kernelWidth + kw);
-        }
-      }
-    }
-  }
+/** Numbers of images and outputs in a group: 4 MB. */
+const GROUP = 2 ** 20;
+
+const inputSize = (w: Window): number => w.height * w.width * w.channels;
+const outputSize = (w: Window): number => w.outHeight * w.outWidth * w.filters;
+const weightsSize = (w: Window): number => w.kernelHeight * w.kernelWidth * w.channels * w.filters;
+
+/** Runs over a batch group by group, at least once. */
+function eachGroup(
+  window: Window,
+  batch: number,
+  others: number[],
+  run: (first: number, count: number, atInput: number, atOutput: number, rest: number[]) => void,
+): void {
+  const [input, output] = [inputSize(window), outputSize(window)];
+  const most = Math.max(1, Math.min(batch, Math.floor(GROUP / (input + output))));
+  const [atInput, atOutput, ...rest] = carve(most * input, most * output, ...others);
+  let first = 0;
+  do {
+    const count = Math.min(most, batch - first);
+    run(first, count, atInput, atOutput, rest);
+    first += count;
+  } while (first < batch);
 }
 
-/** The gradient of the whole kernel, flat as tfjs's `[kernelHeight, kernelWidth, channels, filters]`, of `x [batch, height, width, channels]` and `dy`. */
-export function convFilterGradient(w: Window, batch: number, x: Float32Array, dy: Float32Array): Float32Array {
-  const { channels, filters } = w;
-  const gradient = new Float64Array(w.kernelHeight * w.kernelWidth * channels * filters);
-  for (let b = 0; b < batch; b++) {
-    const [image, out] = [b * w.height * w.width, b * w.outHeight * w.outWidth];
-    taps(w, (output, input, tap) => {
-      for (let c = 0; c < channels; c++) {
-        const at = x[(image + input) * channels + c];
-        const [from, to] = [(out + output) * filters, (tap * channels + c) * filters];
-        for (let o = 0; o < filters; o++) gradient[to + o] += at * dy[from + o];
-      }
-    });
-  }
-  return Float32Array.from(gradient);
+/** Copies a part of an array that holds `size` numbers per image. */
+function copyImages(at: number, values: Float32Array, size: number, first: number, count: number): void {
+  floats(at, count * size).set(values.subarray(first * size, (first + count) * size));
+}
+
+/** `y [batch, output]` = act(x ∗ w + bias), with the kernel `w [kernel, channels, filters]`. */
+export function convForward(
+  window: Window,
+  batch: number,
+  x: Float32Array,
+  w: Float32Array,
+  bias: Float32Array | undefined,
+  relu: boolean,
+  y: Float32Array,
+): void {
+  const [numbers, input, output] = [numbersOf(window), inputSize(window), outputSize(window)];
+  eachGroup(window, batch, [w.length, window.filters], (first, count, atX, atY, [atW, atBias]) => {
+    if (first === 0) {
+      floats(atW, w.length).set(w);
+      if (bias) floats(atBias, bias.length).set(bias);
+    }
+    copyImages(atX, x, input, first, count);
+    rust.convForward(numbers, count, atX, atW, bias ? atBias : 0, relu, atY);
+    y.set(floats(atY, count * output), first * output);
+  });
+}
+
+/** The gradient of the images, `dx [batch, input]`. */
+export function convInputGradient(window: Window, batch: number, dy: Float32Array, w: Float32Array, dx: Float32Array): void {
+  inputGradient(rust.convInputGradient, window, batch, dy, w, dx);
+}
+
+/** As {@link convInputGradient} of a depthwise convolution, `w [kernel, channels, filters / channels]`. */
+export function depthwiseInputGradient(window: Window, batch: number, dy: Float32Array, w: Float32Array, dx: Float32Array): void {
+  inputGradient(rust.depthwiseInputGradient, window, batch, dy, w, dx);
+}
+
+function inputGradient(
+  kernel: typeof rust.convInputGradient,
+  window: Window,
+  batch: number,
+  dy: Float32Array,
+  w: Float32Array,
+  dx: Float32Array,
+): void {
+  const [numbers, input, output] = [numbersOf(window), inputSize(window), outputSize(window)];
+  eachGroup(window, batch, [w.length], (first, count, atDx, atDy, [atW]) => {
+    if (first === 0) floats(atW, w.length).set(w);
+    copyImages(atDy, dy, output, first, count);
+    kernel(numbers, count, atDy, atW, atDx);
+    dx.set(floats(atDx, count * input), first * input);
+  });
+}
+
+/** The gradient of the kernel, `[kernelHeight·kernelWidth·channels·filters]`. A view. */
+export function convFilterGradient(window: Window, batch: number, x: Float32Array, dy: Float32Array): Float32Array {
+  return filterGradient(rust.convFilterGradient, weightsSize(window), window, batch, x, dy);
+}
+
+/** As {@link convFilterGradient} of a depthwise convolution, `[kernelHeight·kernelWidth·filters]`. A view. */
+export function depthwiseFilterGradient(window: Window, batch: number, x: Float32Array, dy: Float32Array): Float32Array {
+  const size = window.kernelHeight * window.kernelWidth * window.filters;
+  return filterGradient(rust.depthwiseFilterGradient, size, window, batch, x, dy);
+}
+
+function filterGradient(
+  kernel: typeof rust.convFilterGradient,
+  size: number,
+  window: Window,
+  batch: number,
+  x: Float32Array,
+  dy: Float32Array,
+): Float32Array {
+  const [numbers, input, output] = [numbersOf(window), inputSize(window), outputSize(window)];
+  let atResult = 0;
+  eachGroup(window, batch, [size], (first, count, atX, atDy, [atDw]) => {
+    copyImages(atX, x, input, first, count);
+    copyImages(atDy, dy, output, first, count);
+    kernel(numbers, count, atX, atDy, first > 0, atDw);
+    atResult = atDw;
+  });
+  return floats(atResult, size);
 }

@@ -1,0 +1,91 @@
+// The gradients of tfjs's pooling, without a copy: little is computed for each number, so that moving it would cost more than wasm gains.
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { OpenBridge } from './kernel.js';
+import { type Call, written } from './replaced.js';
+
+interface Attrs {
+  readonly filterSize: number | [number, number];
+  readonly strides: number | [number, number];
+  readonly pad: number | 'same' | 'valid' | tf.backend_util.ExplicitPadding;
+  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
+}
+
+type Info = tf.backend_util.Conv2DInfo;
+
+function planned({ inputs, attrs }: Call): Info | undefined {
+  const { dy, input } = inputs as Record<'dy' | 'input', tf.TensorInfo>;
+  const { filterSize, strides, pad, dimRoundingMode } = attrs as unknown as Attrs;
+  if (dy.dtype !== 'float32' || input.dtype !== 'float32') return;
+  const info = tf.backend_util.computePool2DInfo(
+    input.shape as [number, number, number, number],
+    filterSize,
+    strides,
+    1,
+    pad,
+    dimRoundingMode,
+  );
+  return tf.util.arraysEqual(dy.shape, info.outShape) ? info : undefined;
+}
+
+/**
+ * dx `[batch, height, width, channels]` of max pooling: each dy goes to the first maximum of its window, as on tfjs's cpu backend. Nothing where the kernel
+ * before shall answer.
+ */
+export function maxPoolGrad<B>(call: Call, bridge: OpenBridge<B>): tf.TensorInfo | undefined {
+  const { dy, input } = call.inputs as Record<'dy' | 'input', tf.TensorInfo>;
+  const info = planned(call);
+  if (!info) return;
+  const n = info.inChannels;
+  return written(bridge, call.backend as B, input.shape, [dy, input], (dx, dy, x) => {
+    dx.fill(0);
+    eachWindow(info, (pixels, count, out) => {
+      for (let c = 0; c < n; c++) {
+        let at = pixels[0] * n + c;
+        for (let i = 1; i < count; i++) {
+          const other = pixels[i] * n + c;
+          if (x[other] > x[at]) at = other;
+        }
+        dx[at] += dy[out * n + c];
+      }
+    });
+  });
+}
+
+/** dx of average pooling: each dy over its window, of which tfjs counts the padding. */
+export function avgPoolGrad<B>(call: Call, bridge: OpenBridge<B>): tf.TensorInfo | undefined {
+  const { dy, input } = call.inputs as Record<'dy' | 'input', tf.TensorInfo>;
+  const info = planned(call);
+  if (!info) return;
+  const n = info.inChannels;
+  const part = 1 / (info.filterHeight * info.filterWidth);
+  return written(bridge, call.backend as B, input.shape, [dy], (dx, dy) => {
+    dx.fill(0);
+    eachWindow(info, (pixels, count, out) => {
+      for (let i = 0; i < count; i++) {
+        for (let c = 0, to = pixels[i] * n, from = out * n; c < n; c++) dx[to++] += dy[from++] * part;
+      }
+    });
+  });
+}
+
+/** Calls with the pixels that each window sees, the first `count` of an array, and with its place among the outputs. Windows on padding alone are left out. */
+function eachWindow(info: Info, visit: (pixels: Int32Array, count: number, out: number) => void): void {
+  const { inHeight, inWidth, outHeight, outWidth, filterHeight, filterWidth, strideHeight, strideWidth, padInfo } = info;
+  const pixels = new Int32Array(filterHeight * filterWidth);
+  let out = 0;
+  for (let image = 0; image < info.batchSize; image++) {
+    for (let row = 0; row < outHeight; row++) {
+      const top = row * strideHeight - padInfo.top;
+      for (let col = 0; col < outWidth; col++, out++) {
+        const left = col * strideWidth - padInfo.left;
+        let count = 0;
+        for (let y = Math.max(0, top); y < Math.min(inHeight, top + filterHeight); y++) {
+          for (let x = Math.max(0, left); x < Math.min(inWidth, left + filterWidth); x++)
+            pixels[count++] = (image * inHeight + y) * inWidth + x;
+        }
+        if (count > 0) visit(pixels, count, out);
+      }
+    }
+  }
+}
