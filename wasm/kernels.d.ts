@@ -130,6 +130,16 @@ export function convInputGradient(numbers: Uint32Array | number[], batch: number
 export function dense(m: number, n: number, k: number, transpose_a: boolean, transpose_b: boolean, a: number, b: number, bias: number, relu: boolean, c: number): void;
 
 /**
+ * Adds to `dw` or overwrites it. See [`depthwise::filter_gradient`].
+ */
+export function depthwiseFilterGradient(numbers: Uint32Array | number[], batch: number, x: number, dy: number, add: boolean, dw: number): void;
+
+/**
+ * See [`depthwise::input_gradient`].
+ */
+export function depthwiseInputGradient(numbers: Uint32Array | number[], batch: number, dy: number, w: number, dx: number): void;
+
+/**
  * Overwrites the flat indices at `values [n]` with their initial values. `spread` is 0 for uniform in [first, second), 1 for normal and 2 for
  * truncated normal with mean `first` and deviation `second`. See [`Source::value`].
  */
@@ -254,6 +264,8 @@ export interface InitOutput {
     readonly convolution_forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly convolution_new: (a: number, b: number, c: number) => number;
     readonly dense: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
+    readonly depthwiseFilterGradient: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
+    readonly depthwiseInputGradient: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
     readonly draw: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
     readonly gather: (a: number, b: number, c: number) => void;

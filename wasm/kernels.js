@@ -516,6 +516,44 @@ export function dense(m, n, k, transpose_a, transpose_b, a, b, bias, relu, c) {
 }
 
 /**
+ * Adds to `dw` or overwrites it. See [`depthwise::filter_gradient`].
+ * @param {Uint32Array | number[]} numbers
+ * @param {number} batch
+ * @param {number} x
+ * @param {number} dy
+ * @param {boolean} add
+ * @param {number} dw
+ */
+export function depthwiseFilterGradient(numbers, batch, x, dy, add, dw) {
+    const val2 = +batch;
+    const val3 = +x;
+    const val4 = +dy;
+    const val5 = +add;
+    const val6 = +dw;
+    const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+    const len0 = WASM_VECTOR_LEN;
+    wasm.depthwiseFilterGradient(ptr0, len0, val2, val3, val4, val5, val6);
+}
+
+/**
+ * See [`depthwise::input_gradient`].
+ * @param {Uint32Array | number[]} numbers
+ * @param {number} batch
+ * @param {number} dy
+ * @param {number} w
+ * @param {number} dx
+ */
+export function depthwiseInputGradient(numbers, batch, dy, w, dx) {
+    const val2 = +batch;
+    const val3 = +dy;
+    const val4 = +w;
+    const val5 = +dx;
+    const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+    const len0 = WASM_VECTOR_LEN;
+    wasm.depthwiseInputGradient(ptr0, len0, val2, val3, val4, val5);
+}
+
+/**
  * Overwrites the flat indices at `values [n]` with their initial values. `spread` is 0 for uniform in [first, second), 1 for normal and 2 for
  * truncated normal with mean `first` and deviation `second`. See [`Source::value`].
  * @param {number} values
@@ -1027,4 +1065,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'a73b0c0820e079fe';
+export const STAMP = '38bb343568560ec9';
