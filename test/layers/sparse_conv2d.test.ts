@@ -84,7 +84,6 @@ onEachBackend('layers.conv2d', () => {
       [1, 1, 17],
       [6, 5, 3],
     ]) {
-      // biome-ignore format: one line
       const x = images(height, width, batch);
       await expectTrue(layer, x);
       x.dispose();
@@ -287,7 +286,6 @@ onEachBackend('layers.conv2d', () => {
               [null, null, null, 3],
               [1, null, 11, 2],
             ]) {
-              // biome-ignore format: one line
               expect(ours.computeOutputShape(shape)).toEqual(theirs.computeOutputShape(shape));
             }
           }
@@ -326,7 +324,11 @@ onEachBackend('layers.conv1d', () => {
         for (const dilationRate of [1, 3]) {
           const args = { filters: 2, kernelSize: 3, strides, dilationRate, padding };
           const [ours, theirs] = [conv1d({ ...args, density: 0.5 }), tfl.layers.conv1d(args)];
-          for (const shape of [[null, 9, 3], [2, null, 1]]) expect(ours.computeOutputShape(shape)).toEqual(theirs.computeOutputShape(shape)); // biome-ignore format: one line
+          for (const shape of [
+            [null, 9, 3],
+            [2, null, 1],
+          ])
+            expect(ours.computeOutputShape(shape)).toEqual(theirs.computeOutputShape(shape));
         }
       }
     }

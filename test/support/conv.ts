@@ -30,7 +30,14 @@ export interface Question {
 /** The kernel with zeros between its taps, since tfjs refuses a dilation beside a stride. */
 function spread(kernel: tf.Tensor4D, [down, across]: Pair): tf.Tensor4D {
   const [h, w, c, o] = kernel.shape;
-  const apart = tf.pad(tf.reshape(kernel, [h, 1, w, 1, c, o]), [[0, 0], [0, down - 1], [0, 0], [0, across - 1], [0, 0], [0, 0]]); // biome-ignore format: one axis each
+  const apart = tf.pad(tf.reshape(kernel, [h, 1, w, 1, c, o]), [
+    [0, 0],
+    [0, down - 1],
+    [0, 0],
+    [0, across - 1],
+    [0, 0],
+    [0, 0],
+  ]);
   const whole = tf.reshape(apart, [h * down, w * across, c, o]);
   return tf.slice4d(whole as tf.Tensor4D, [0, 0, 0, 0], [(h - 1) * down + 1, (w - 1) * across + 1, c, o]);
 }
