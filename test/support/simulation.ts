@@ -1,12 +1,21 @@
 // Sparse training as the papers write it: whole matrices, masks, plain loops, 64-bit numbers. Knows nothing of the package.
 
+/** A weight at `position` takes the input number `from` to the output number `to`. */
+export type Wire = readonly [to: number, from: number, position: number];
+
 export interface SimLayer {
-  rows: number;
-  cols: number;
+  outputs: number;
+  /** Units or filters. */
+  units: number;
+  /** All that could be: of a convolution one for each tap of each output that lies within the image. */
+  wires: readonly Wire[];
   alpha: number;
-  /** φ at every position; what the mask leaves out is kept at 0 (DPF: kept as it is). */
+  /** φ at every position; what the mask leaves out is kept at 0 (DPF, Top-KAST: kept as it is). */
   w: Float64Array;
+  /** Where the forward pass has weights. */
   mask: Uint8Array;
+  /** Where weights are trained, if not just there. */
+  trained?: Uint8Array;
   m: Float64Array;
   v: Float64Array;
   steps: Int32Array;
@@ -15,14 +24,69 @@ export interface SimLayer {
 export type Kind = 'sgd' | 'momentum' | 'adam';
 export const RATE = 0.01;
 
-export function simLayer(rows: number, cols: number, alpha: number, w: ArrayLike<number>, mask: Uint8Array): SimLayer {
-  const size = rows * cols;
+/** Every unit sees every input. */
+export function fullyWired(rows: number, cols: number): Pick<SimLayer, 'outputs' | 'units' | 'wires'> {
+  const wires = Array.from({ length: rows * cols }, (_, i) => [Math.floor(i / cols), i % cols, i] as const);
+  return { outputs: rows, units: rows, wires };
+}
+
+/** What a convolution is by its definition, in one dimension. */
+export interface SimAxis {
+  input: number;
+  kernel: number;
+  stride: number;
+  dilation: number;
+  /** Zeros put before the first input. */
+  before: number;
+  output: number;
+}
+
+/** Positions are those of a kernel [height, width, channels, filters], inputs and outputs those of images [height, width, channels]. */
+export function convolutionWired(
+  rows: SimAxis,
+  cols: SimAxis,
+  channels: number,
+  filters: number,
+): Pick<SimLayer, 'outputs' | 'units' | 'wires'> {
+  const seen = ({ input, kernel, stride, dilation, before, output }: SimAxis) => {
+    const all: (readonly [to: number, from: number, tap: number])[] = [];
+    for (let to = 0; to < output; to++) {
+      for (let tap = 0; tap < kernel; tap++) {
+        const from = to * stride + tap * dilation - before;
+        if (from >= 0 && from < input) all.push([to, from, tap]);
+      }
+    }
+    return all;
+  };
+  const wires: Wire[] = [];
+  for (const [toRow, fromRow, tapRow] of seen(rows)) {
+    for (const [toCol, fromCol, tapCol] of seen(cols)) {
+      for (let c = 0; c < channels; c++) {
+        for (let o = 0; o < filters; o++) {
+          const to = (toRow * cols.output + toCol) * filters + o;
+          const from = (fromRow * cols.input + fromCol) * channels + c;
+          wires.push([to, from, ((tapRow * cols.kernel + tapCol) * channels + c) * filters + o]);
+        }
+      }
+    }
+  }
+  return { outputs: rows.output * cols.output * filters, units: filters, wires };
+}
+
+export function simLayer(
+  wired: Pick<SimLayer, 'outputs' | 'units' | 'wires'>,
+  alpha: number,
+  w: ArrayLike<number>,
+  mask: Uint8Array,
+  trained?: Uint8Array,
+): SimLayer {
+  const size = w.length;
   return {
-    rows,
-    cols,
+    ...wired,
     alpha,
     w: Float64Array.from(w),
     mask,
+    ...(trained ? { trained } : {}),
     m: new Float64Array(size),
     v: new Float64Array(size),
     steps: new Int32Array(size),
@@ -33,41 +97,32 @@ export const theta = ({ w, alpha }: SimLayer, i: number): number => Math.sign(w[
 
 /** tanh in every layer but the last; loss ½·Σ(y − target)². Returns the whole gradients ∂L/∂θ, of every position. */
 export function gradients(layers: SimLayer[], x: number[][], target: number[][]): Float64Array[] {
-  const result = layers.map(({ rows, cols }) => new Float64Array(rows * cols));
+  const result = layers.map(({ w }) => new Float64Array(w.length));
+  const weights = layers.map((layer) => layer.w.map((_, i) => (layer.mask[i] ? theta(layer, i) : 0)));
   x.forEach((sample, n) => {
     const activations = [sample];
-    layers.forEach((layer, l) => {
-      const input = activations[l];
-      const output = Array.from({ length: layer.rows }, (_, row) => {
-        let sum = 0;
-        for (let col = 0; col < layer.cols; col++) {
-          const i = row * layer.cols + col;
-          if (layer.mask[i]) sum += theta(layer, i) * input[col];
-        }
-        return l === layers.length - 1 ? sum : Math.tanh(sum);
-      });
-      activations.push(output);
+    layers.forEach(({ outputs, wires }, l) => {
+      const sums = new Array<number>(outputs).fill(0);
+      for (const [to, from, i] of wires) sums[to] += weights[l][i] * activations[l][from];
+      activations.push(l === layers.length - 1 ? sums : sums.map(Math.tanh));
     });
     let delta = activations[layers.length].map((y, i) => y - target[n][i]);
     for (let l = layers.length - 1; l >= 0; l--) {
-      const layer = layers[l];
       const input = activations[l];
-      const back = new Array<number>(layer.cols).fill(0);
-      for (let row = 0; row < layer.rows; row++) {
-        for (let col = 0; col < layer.cols; col++) {
-          const i = row * layer.cols + col;
-          result[l][i] += delta[row] * input[col];
-          if (layer.mask[i]) back[col] += delta[row] * theta(layer, i);
-        }
+      const back = new Array<number>(input.length).fill(0);
+      for (const [to, from, i] of layers[l].wires) {
+        result[l][i] += delta[to] * input[from];
+        back[from] += delta[to] * weights[l][i];
       }
-      delta = back.map((d, col) => d * (1 - input[col] ** 2));
+      delta = back.map((d, i) => d * (1 - input[i] ** 2));
     }
   });
   return result;
 }
 
-/** One step of an optimizer at every position where `moves` holds. */
-export function update(layer: SimLayer, gradient: Float64Array, kind: Kind, moves = layer.mask): void {
+/** One step of an optimizer at every trained position. */
+export function update(layer: SimLayer, gradient: Float64Array, kind: Kind): void {
+  const moves = layer.trained ?? layer.mask;
   for (let i = 0; i < layer.w.length; i++) {
     if (!moves[i]) continue;
     const g = gradient[i] * (layer.alpha === 1 ? 1 : layer.alpha * Math.abs(layer.w[i]) ** (layer.alpha - 1));
