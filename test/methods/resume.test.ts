@@ -1,7 +1,7 @@
 // A run that is saved, loaded and gone on with equals one that was never stopped, bit for bit.
 
 import { describe, expect, test } from 'vitest';
-import { dense } from '../../ts/layers/index.js';
+import { conv1d, conv2d, dense } from '../../ts/layers/index.js';
 import { dpf } from '../../ts/methods/dpf.js';
 import { gap } from '../../ts/methods/gap.js';
 import { ggr } from '../../ts/methods/ggr.js';
@@ -54,6 +54,22 @@ function network(args: LayerArgs = {}): tfl.Sequential {
   });
 }
 
+/** Both convolutions, and a dense layer; for the same data. */
+function convolutions(args: LayerArgs = {}): tfl.Sequential {
+  // The options of a dense layer but `units`, which there is none of.
+  const common = args as Partial<Pick<Parameters<typeof conv2d>[0], 'density' | 'backwardDensity' | 'theta' | 'maxFrozen' | 'alpha'>>;
+  return tfl.sequential({
+    layers: [
+      tfl.layers.reshape({ targetShape: [5, 2, 1], inputShape: [10] }),
+      conv2d({ filters: 8, kernelSize: [3, 2], padding: 'same', density: 0.5, seed: 1, activation: 'relu', ...common }),
+      tfl.layers.reshape({ targetShape: [5, 16] }),
+      conv1d({ filters: 6, kernelSize: 2, strides: 2, density: 0.4, seed: 2, activation: 'relu', ...common }),
+      tfl.layers.flatten(),
+      dense({ units: 3, density: 0.5, seed: 3, activation: 'softmax', ...args }),
+    ],
+  });
+}
+
 const compiled = <M extends tfl.LayersModel>(model: M, optimizer: tf.Optimizer): M => {
   model.compile({ optimizer, loss: 'categoricalCrossentropy' });
   return model;
@@ -96,7 +112,11 @@ function dispose(model: tfl.LayersModel): void {
 
 onEachBackend('a resumed run equals an uninterrupted one', () => {
   describe.each(Object.keys(optimizers) as (keyof typeof optimizers)[])('with %s', (which) => {
-    test.each(Object.keys(methods))('%s', async (name) => {
+    const networks = { '': network, ', convolutions': convolutions };
+    const runs = Object.keys(methods).flatMap((name) =>
+      Object.entries(networks).map(([kind, network]) => [name + kind, name, network] as const),
+    );
+    test.each(runs)('%s', async (_, name, network) => {
       const [make, args] = methods[name];
       const whole = compiled(network(args), optimizers[which]());
       const method = make().attach(whole);
