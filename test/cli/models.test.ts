@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import '../../ts/files/files.node.js';
-import { dense, powerDense } from '../../ts/layers/index.js';
+import { conv1d, conv2d, dense, powerDense, type SparseConv2D } from '../../ts/layers/index.js';
 import { adam } from '../../ts/optimizers/index.js';
 import { runCommand } from '../support/command.js';
 import { expectClose, given, tf, tfl } from '../support/tf.js';
@@ -27,12 +27,28 @@ function model(args: object = {}): tfl.Sequential {
   });
 }
 
+/** Convolutions, sparse and dense. */
+function convModel(args: object = {}): tfl.Sequential {
+  return tfl.sequential({
+    layers: [
+      tfl.layers.reshape({ targetShape: [3, 4, 1], inputShape: [12] }),
+      conv2d({ name: 'image', filters: 5, kernelSize: 2, padding: 'same', density: 0.5, seed: 1, biasInitializer: 'ones', ...args }),
+      tfl.layers.conv2d({ name: 'stock', filters: 4, kernelSize: [2, 1], kernelInitializer: tfl.initializers.heNormal({ seed: 1 }) }),
+      tfl.layers.reshape({ targetShape: [8, 4] }),
+      conv1d({ name: 'line', filters: 3, kernelSize: 3, density: 0.25, seed: 2, useBias: false, ...args }),
+      tfl.layers.flatten(),
+    ],
+  });
+}
+
 beforeAll(async () => {
   await tf.setBackend('cpu');
   home = await mkdtemp(join(tmpdir(), 'models-'));
   await model().save(url('sparse'));
   await model({ backwardDensity: 0.8, alpha: 2 }).save(url('kast'));
   await model().save(url('run/model'));
+  await convModel().save(url('conv'));
+  await convModel({ backwardDensity: 0.8, alpha: 2 }).save(url('conv-kast'));
   const stock = [tfl.layers.dense({ name: 'stock', inputShape: [12], units: 3, kernelInitializer: given([0, ...Array(35).fill(2)]) })];
   await tfl.sequential({ layers: stock }).save(url('dense'));
   await tfl
@@ -76,6 +92,63 @@ describe('inspect', () => {
       weights: { min: 1, max: 1, deviation: 0, zeros: 0, notFinite: 0 },
     });
     expect(JSON.parse((await run('inspect', 'dense', '--json')).out).layers[0].weights.zeros).toBe(1);
+  });
+});
+
+describe('convolutions', () => {
+  test('inspect', async () => {
+    const { status, out, err } = await run('inspect', 'conv');
+    expect(err).toBe('');
+    expect(status).toBe(0);
+    expect(out).toMatch(/^image \(SparseConv2D\) +\[null,3,4,5\] +15 +50\.0 % +10 .* 120$/m);
+    expect(out).toMatch(/^stock \(Conv2D\) +\[null,2,4,4\] +44 +100\.0 % +40 .* 320$/m);
+    expect(out).toMatch(/^line \(SparseConv1D\) +\[null,6,3\] +9 +25\.0 % +9 .* 54$/m);
+    expect(out).toMatch(/^stock +-0\.\d+ .*[▁-█]/m);
+  });
+
+  test('prune: Top-KAST keeps its forward set', async () => {
+    const { status, err } = await run('prune', 'conv-kast', 'conv-kept', '--density', '0.25', '--output-factor', '1');
+    expect(err).toBe('');
+    expect(status).toBe(0);
+    const kept = await load('conv-kept');
+    expect(kinds(kept)).toEqual(kinds(await load('conv-kast')));
+    expect([1, 4].map((i) => (kept.layers[i] as SparseConv2D).pattern.nnz)).toEqual([5, 9]);
+  });
+
+  test('convert to dense, and back', async () => {
+    expect((await run('convert', 'conv-kast', 'conv-dense', '--to', 'dense')).status).toBe(0);
+    const plain = await load('conv-dense');
+    expect(kinds(plain).filter((kind) => kind.startsWith('Conv'))).toEqual(['Conv2D', 'Conv2D', 'Conv1D']);
+    expectClose(predict(plain), predict(await load('conv-kast')), 2e-6);
+    await run('convert', 'conv-dense', 'conv-back', '--to', 'sparse');
+    const back = await load('conv-back');
+    expect(kinds(back)).toEqual(kinds(await load('conv')));
+    expectClose(predict(back), predict(await load('conv-kast')), 2e-6);
+  });
+
+  test('convert to safetensors: kernels by hand from what the file holds', async () => {
+    await run('convert', 'conv-kast', 'conv.safetensors', '--to', 'safetensors');
+    await run('convert', 'conv-kast', 'conv-plain', '--to', 'dense');
+    const plain = await load('conv-plain');
+    const file = await readFile(join(home, 'conv.safetensors'));
+    const start = 8 + Number(file.readBigUInt64LE(0));
+    const header = JSON.parse(file.toString('utf8', 8, start));
+    const { shapes, kernels, convolutions } = header.__metadata__;
+    expect(JSON.parse(kernels)).toEqual({ image: [2, 2, 1, 5], line: [3, 4, 3] });
+    expect(convolutions).toContain('reshape');
+    for (const name of ['image', 'line']) {
+      const [rows, cols] = JSON.parse(shapes)[name];
+      const at = (part: string, i: number) => start + header[`${name}.${part}`].data_offsets[0] + 4 * i;
+      const kernel = new Array<number>(rows * cols).fill(0);
+      for (let row = 0; row < rows; row++) {
+        for (let i = file.readInt32LE(at('row_offsets', row)); i < file.readInt32LE(at('row_offsets', row + 1)); i++) {
+          kernel[row * cols + file.readInt32LE(at('col_indices', i))] = file.readFloatLE(at('values', i));
+        }
+      }
+      expectClose(kernel, plain.getLayer(name).getWeights()[0].dataSync(), 1e-6);
+    }
+    expect(header['image.bias'].shape).toEqual([5]);
+    expect(header['stock.kernel'].shape).toEqual([2, 1, 5, 4]);
   });
 });
 
