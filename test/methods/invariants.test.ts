@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { dense, type SparseDense } from '../../ts/layers/index.js';
+import { conv2d, dense, type SparseConv2D, type SparseDense } from '../../ts/layers/index.js';
 import { ggr } from '../../ts/methods/ggr.js';
 import { gse } from '../../ts/methods/gse.js';
 import { rigl } from '../../ts/methods/rigl.js';
@@ -65,6 +65,8 @@ interface Network {
   empty: number | undefined;
   fraction: number;
   seed: number;
+  /** Of convolutions, the height and width of their kernels; sizes are channels. */
+  kernelSize?: [number, number];
 }
 
 const networks: fc.Arbitrary<Network> = fc.integer({ min: 1, max: 4 }).chain((layers) =>
@@ -78,12 +80,16 @@ const networks: fc.Arbitrary<Network> = fc.integer({ min: 1, max: 4 }).chain((la
   }),
 );
 
+const convolutional = fc
+  .tuple(networks, fc.constantFrom<[number, number][]>([1, 1], [2, 1], [3, 2], [2, 5]))
+  .map(([network, kernelSize]) => ({ ...network, kernelSize, sizes: network.sizes.map((size) => Math.min(size, 7)) }));
+
 const EDITS = 3;
 
 /** A weight by where it is. */
 type Weights = Map<number, { value: number; slot: number }>;
 
-async function read(layer: SparseDense, optimizer: tf.Optimizer): Promise<Weights> {
+async function read(layer: SparseDense | SparseConv2D, optimizer: tf.Optimizer): Promise<Weights> {
   const values = layer.values.dataSync();
   const slots = (await slotsOf(optimizer, layer))['momentum'];
   expect(values.length).toBe(layer.pattern.nnz);
@@ -100,18 +106,21 @@ function proven({ cols, rowOffsets, colIndices, rowSplits, nnz, forwardNnz }: Cs
 
 async function run(
   { make, shares, grown: grownAs, drops = floor }: Method,
-  { sizes, densities, empty, fraction, seed }: Network,
+  { sizes, densities, empty, fraction, seed, kernelSize }: Network,
   makeOptimizer: () => tf.Optimizer,
 ) {
-  const layers = densities.map((density, i) =>
-    dense({
-      units: sizes[i + 1],
+  const inputShape = kernelSize ? [3, 4, sizes[0]] : [sizes[0]];
+  const layers = densities.map((density, i) => {
+    const common = {
       density,
       seed: seed + i,
       biasInitializer: tfl.initializers.constant({ value: 0.1 }),
-      ...(i === 0 ? { inputShape: [sizes[0]] } : {}),
-    }),
-  );
+      ...(i === 0 ? { inputShape } : {}),
+    };
+    return kernelSize
+      ? conv2d({ filters: sizes[i + 1], kernelSize, padding: 'same', ...common })
+      : dense({ units: sizes[i + 1], ...common });
+  });
   const model = tfl.sequential({ layers });
   if (empty !== undefined) {
     const { rows, cols } = layers[empty].pattern;
@@ -123,7 +132,7 @@ async function run(
   const atStart = total();
   const trail: unknown[] = [];
   for (let step = 1; step <= 2 * EDITS + 1; step++) {
-    const x = tf.randomNormal([4, sizes[0]], 0, 1, 'float32', seed + step);
+    const x = tf.randomNormal([4, ...inputShape], 0, 1, 'float32', seed + step);
     optimizer.minimize(() => tf.mean(tf.square(tf.sub(model.apply(x) as tf.Tensor, 1))) as tf.Scalar);
     x.dispose();
     const before: Weights[] = [];
@@ -182,9 +191,27 @@ describe.each(Object.entries(methods))('%s', (_, method) => {
     );
   });
 
-  test('leaves no tensor and no byte behind', async () => {
+  test('of convolutions too', async () => {
     await tf.setBackend('cpu');
-    const network: Network = { sizes: [7, 16, 1, 3], densities: [0.3, 0.5, 0.1], empty: undefined, fraction: 0.5, seed: 1 };
+    await fc.assert(
+      fc.asyncProperty(convolutional, async (network) => {
+        const once = await run(method, network, () => momentum(0.05, 0.9));
+        expect(await run(method, network, () => momentum(0.05, 0.9))).toEqual(once);
+      }),
+      { numRuns: 6, seed: 8 },
+    );
+  });
+
+  test.each([undefined, [3, 2] as [number, number]])('leaves no tensor and no byte behind, kernel %o', async (kernelSize) => {
+    await tf.setBackend('cpu');
+    const network: Network = {
+      sizes: [7, 16, 1, 3],
+      densities: [0.3, 0.5, 0.1],
+      empty: undefined,
+      fraction: 0.5,
+      seed: 1,
+      ...(kernelSize ? { kernelSize } : {}),
+    };
     // The first run may make room for its largest layer, which stays.
     await run(method, network, () => momentum(0.05, 0.9));
     const [tensors, bytes] = [tf.memory().numTensors, memory().liveBytes];

@@ -75,7 +75,7 @@ export function whole(layer: SparseDense): number[] {
 }
 
 /** The slots of an optimizer for a layer, by name. */
-export async function slotsOf(optimizer: tf.Optimizer, layer: SparseDense): Promise<Record<string, number[]>> {
+export async function slotsOf(optimizer: tf.Optimizer, layer: Pick<SparseDense, 'values'>): Promise<Record<string, number[]>> {
   const weights = await optimizer.getWeights();
   const prefix = `${layer.values.name}/`;
   const own = weights.filter(({ name }) => name.startsWith(prefix));
