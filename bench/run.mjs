@@ -1,7 +1,21 @@
 // `npm run bench [-- NAME …] [--short]`: runs the benches; each checks its answer. --short runs few rounds and records nothing. --update is for `shares`.
 // `results`, what methods learn, is here in short only: in full its scripts take hours, and are run one by one (docs/results.md).
 
-const names = ['shares', 'kernels', 'dense', 'top_k', 'step', 'edits', 'memory', 'accuracy', 'native', 'shapes', 'crossing', 'engines'];
+const names = [
+  'shares',
+  'kernels',
+  'dense',
+  'conv_sparse',
+  'top_k',
+  'step',
+  'edits',
+  'memory',
+  'accuracy',
+  'native',
+  'shapes',
+  'crossing',
+  'engines',
+];
 const results = ['results/powerprop', 'results/lenet', 'results/set_fashion'];
 const args = process.argv.slice(2);
 const short = args.includes('--short');
