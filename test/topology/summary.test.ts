@@ -1,7 +1,7 @@
 // What a model is said to be made of, against counts by hand and against tfjs's own summary.
 
 import { describe, expect, test } from 'vitest';
-import { dense, powerDense } from '../../ts/layers/index.js';
+import { conv2d, dense, powerDense } from '../../ts/layers/index.js';
 import { topKast } from '../../ts/methods/top_kast.js';
 import { sgd } from '../../ts/optimizers/index.js';
 import { layerBytes } from '../../ts/topology/bytes.js';
@@ -122,18 +122,25 @@ onEachBackend('summary', () => {
 describe('layerBytes', () => {
   // What the crate's allocator counts is the truth about its part.
   test.each([
-    ['a sparse layer', { density: 0.1 }],
-    ['Top-KAST', { density: 0.1, backwardDensity: 0.2 }],
-  ])('%s: what it adds to our own memory and to JavaScript', async (_, args) => {
+    ['a sparse layer', 'dense', { density: 0.1 }],
+    ['Top-KAST', 'dense', { density: 0.1, backwardDensity: 0.2 }],
+    ['a convolution', 'conv2d', { density: 0.1 }],
+    ['a convolution with strides under Top-KAST', 'conv2d', { density: 0.1, backwardDensity: 0.2, strides: 2 }],
+  ] as const)('%s: what it adds to our own memory and to JavaScript', async (_, kind, args) => {
     await tf.setBackend('cpu');
+    const common = { useBias: false, seed: 1, ...args };
     const make = () => {
-      const layer = dense({ inputShape: [500], units: 300, useBias: false, seed: 1, ...args });
+      const layer =
+        kind === 'dense'
+          ? dense({ inputShape: [500], units: 300, ...common })
+          : conv2d({ inputShape: [6, 5, 64], filters: 96, kernelSize: 3, ...common });
       const model = tfl.sequential({ layers: [layer] });
       model.compile({ optimizer: sgd(0.1), loss: 'meanSquaredError' });
       return { layer, model };
     };
     const used = async ({ model }: ReturnType<typeof make>) => {
-      const [x, y] = [tf.randomNormal([16, 500], 0, 1, 'float32', 1), tf.ones([16, 300])];
+      const sizes = [model.inputs[0].shape, model.outputs[0].shape].map(([, ...rest]) => [16, ...(rest as number[])]);
+      const [x, y] = [tf.randomNormal(sizes[0], 0, 1, 'float32', 1), tf.ones(sizes[1])];
       // Without a refresh: after one the values are tfjs's until the next step.
       const kast = 'backwardDensity' in args;
       await model.fit(x, y, { epochs: 2, verbose: 0, callbacks: kast ? [topKast({ track: false, every: 100 })] : [] });

@@ -2,6 +2,7 @@
 
 import type { layers } from '@tensorflow/tfjs-layers';
 import type { CsrPattern } from '../pattern/csr.js';
+import { featuresOf, type KernelShape, unitsAreRows, unitsOf } from '../pattern/kernel_shape.js';
 import { isSparse } from './sparse_layer.js';
 
 /** tfjs keeps float32, int32 and bool weights alike. */
@@ -14,10 +15,17 @@ const WORD = 4;
 export function layerBytes(layer: layers.Layer): number {
   const weights = layer.weights.reduce((sum, { shape }) => sum + WORD * sizeOf(shape), 0);
   if (!isSparse(layer)) return weights;
-  const { pattern, backwardDensity } = layer;
+  const { pattern, backwardDensity, kernelShape } = layer;
   // Saved as weights of 32 bits, held otherwise.
   const saved = pattern.rows + 1 + pattern.nnz + (backwardDensity === undefined ? 0 : pattern.rows);
-  return weights - WORD * saved + patternBytes(pattern);
+  return weights - WORD * saved + patternBytes(pattern) + listBytes(pattern, kernelShape);
+}
+
+/** The lists of a convolution for one width of images: 16 bits an entry and direction, and where the segments of each tap begin. */
+function listBytes({ nnz, forwardNnz }: CsrPattern, kernelShape: KernelShape): number {
+  if (unitsAreRows(kernelShape)) return 0;
+  const taps = sizeOf(kernelShape.slice(0, -2));
+  return 2 * (forwardNnz + nnz) + WORD * (taps * (unitsOf(kernelShape) + featuresOf(kernelShape)) + 2);
 }
 
 /** Of a shape without open dimensions. */

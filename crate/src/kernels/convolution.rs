@@ -158,13 +158,16 @@ impl Lists {
                     limits.push(first..first + features);
                 }
             }
-            let (mut starts, mut indices) = (vec![0], Vec::new());
-            for line in 0..if taps.is_empty() { 0 } else { lines } {
+            let lines = if taps.is_empty() { 0 } else { lines };
+            let (mut starts, mut indices) = (Vec::with_capacity(lines * taps.len() + 1), Vec::new());
+            starts.push(0);
+            for line in 0..lines {
                 for (tap, limits) in taps.iter().zip(&limits) {
                     entries(line, *tap, &mut |feature| indices.push((limits.start + feature) as u16));
                     starts.push(indices.len() as u32);
                 }
             }
+            indices.shrink_to_fit();
             let entries = indices.len();
             lists.segments.push((Segments::new(starts, indices, limits), before));
             before += entries;
