@@ -52,8 +52,9 @@ pub fn filter_gradient(window: &Window, batch: usize, x: &[f32], dy: &[f32], add
 pub fn input_gradient(window: &Window, batch: usize, dy: &[f32], w: &[f32], dx: &mut [f32], scratch: &mut Scratch) {
     let Window { rows, cols, channels, filters } = *window;
     assert!(dx.len() == batch * window.input() && w.len() == window.weights() && dy.len() == batch * window.output());
-    for top in phases(rows) {
-        for left in phases(cols) {
+    for first_row in 0..rows.stride.min(rows.input) {
+        for first_col in 0..cols.stride.min(cols.input) {
+            let (top, left) = (phase(rows, first_row), phase(cols, first_col));
             let patches = Patches { images: dy, rows: top.taps, cols: left.taps, channels: filters };
             let w = Exchanged { w, window, rows: top, cols: left };
             let start = |pixel: usize| {
@@ -100,24 +101,24 @@ struct Phase {
 }
 
 /// Input `i` meets output `o` by the tap `k` for which `o·stride + k·dilation − before = i`, if there is such an `o`.
-fn phases(axis: Axis) -> impl Iterator<Item = Phase> {
+#[inline(never)]
+fn phase(axis: Axis, first: usize) -> Phase {
     let Axis { input, output, kernel, stride, dilation, before } = axis;
-    let every = (1..=stride).find(|every| every * dilation % stride == 0).unwrap_or(stride);
-    (0..stride.min(input)).map(move |first| {
-        let outwards = |tap: usize| (first + before) as isize - (tap * dilation) as isize;
-        let meets = |tap: &usize| outwards(*tap) % stride as isize == 0;
-        let last = (0..kernel).rev().find(meets).unwrap_or(0);
-        let taps = Taps {
-            lines: (input - first).div_ceil(stride),
-            taps: (0..kernel).filter(meets).count(),
-            stride: 1,
-            step: every * dilation / stride,
-            before: -outwards(last) / stride as isize,
-            input: output,
-        };
-        Phase { first, taps, last, every }
-    })
+    let outwards = |tap: usize| (first + before) as isize - (tap * dilation) as isize;
+    let (mut taps, mut last) = (0, 0);
+    for tap in 0..kernel {
+        if outwards(tap) % stride as isize == 0 {
+            (taps, last) = (taps + 1, tap);
+        }
+    }
+    let every = (1..stride).find(|every| every * dilation % stride == 0).unwrap_or(stride);
+    let step = every * dilation / stride;
+    let before = -outwards(last) / stride as isize;
+    Phase { first, taps: Taps { lines: (input - first).div_ceil(stride), taps, stride: 1, step, before, input: output }, last, every }
 }
+
+/// Numbers that are copied one by one: to copy more, or to write zeros, the engine leaves the module.
+const SHORT: usize = 32;
 
 /// A row for each window over the images: what it holds, by taps of rows, taps of columns, channels.
 struct Patches<'a> {
@@ -163,10 +164,16 @@ impl Rows for Patches<'_> {
             };
             let first = self.cols.input(col, tap % steps) * self.channels as isize + skip as isize;
             let within = |at: isize| at.clamp(0, inside.len() as isize) as usize;
-            let inside = &inside[within(first)..within(first + to.len() as isize)];
-            if inside.len() == columns.len() {
-                return inside;
+            if to.len() == columns.len() && first >= 0 && first as usize + to.len() <= inside.len() {
+                return &inside[first as usize..][..to.len()];
             }
+            if to.len() < SHORT {
+                for (at, to) in (first..).zip(to) {
+                    *to = usize::try_from(at).ok().and_then(|at| inside.get(at)).copied().unwrap_or(0.0);
+                }
+                continue;
+            }
+            let inside = &inside[within(first)..within(first + to.len() as isize)];
             let (zeros, rest) = to.split_at_mut(usize::try_from(-first).unwrap_or(0).min(to.len()));
             let (found, beyond) = rest.split_at_mut(inside.len());
             zeros.fill(0.0);
