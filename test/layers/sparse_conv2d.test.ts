@@ -5,10 +5,15 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import '../../ts/files/files.node.js';
 import { conv1d, conv2d, dense, type SparseConv1DLayerArgs, type SparseConv2D, type SparseConv2DLayerArgs } from '../../ts/layers/index.js';
+import { ggr } from '../../ts/methods/ggr.js';
+import { gse } from '../../ts/methods/gse.js';
 import { rigl } from '../../ts/methods/rigl.js';
+import { snfs } from '../../ts/methods/snfs.js';
 import { topKast } from '../../ts/methods/top_kast.js';
 import { adam, momentum, sgd } from '../../ts/optimizers/index.js';
 import { CsrPattern } from '../../ts/pattern/csr.js';
+import type { Rule } from '../../ts/topology/choose.js';
+import { type DropGrow, dropGrow } from '../../ts/topology/drop_grow.js';
 import { memory } from '../../ts/wasm/memory.js';
 import { gathered, measured, truthOf } from '../support/conv.js';
 import { expectClose, given, onEachBackend, tf, tfl } from '../support/tf.js';
@@ -464,6 +469,90 @@ describe('what cannot be', () => {
     expect(() => layer.edit(CsrPattern.fromFlat(4, 27, Uint32Array.of(1)), Float32Array.of(1))).toThrow(
       'conv edit [height·width·channels, filters, nnz]: expected [27, 4, 1], received [4, 27, 1]',
     );
+  });
+});
+
+describe('a layer that sees images of several sizes within a record', () => {
+  const network = () => {
+    const layer = conv2d({ filters: 4, kernelSize: 3, density: 0.3, inputShape: [null, null, 2], activation: 'relu', seed: 1 });
+    const pool = tfl.layers.globalAveragePooling2d({ dataFormat: 'channelsLast' });
+    return tfl.sequential({ layers: [layer, pool, dense({ units: 3, density: 0.5, seed: 2 })] });
+  };
+  const minimize = (model: tfl.Sequential, optimizer: tf.Optimizer, sizes: number[][]) =>
+    optimizer.minimize(() => {
+      const each = sizes.map((size, i) => {
+        const x = tf.randomNormal([3, ...size, 2], 0, 1, 'float32', i + 1);
+        return tf.mean(tf.square(tf.sub(model.apply(x) as tf.Tensor, 1)));
+      });
+      return tf.addN(each) as tf.Scalar;
+    });
+
+  test('its gradients add up', async () => {
+    await tf.setBackend('cpu');
+    const model = network();
+    const [layer] = model.layers as [SparseConv2D];
+    let asked = 0;
+    const rule: Rule = {
+      name: 'asks',
+      usesGradients: true,
+      dropCount: () => 0,
+      grow: (views) =>
+        views.map((view) => {
+          if (view.layer.name !== layer.name) return new Uint32Array(0);
+          asked++;
+          expect(view.units).toBe(4);
+          expect(view.passes.map(({ window }) => window?.height)).toEqual([5, 8]);
+          expect(() => view.samples).toThrow('images of several sizes');
+          // The gradient that the optimizer took a step of 1 with.
+          const moved = layer.values.dataSync();
+          expectClose(
+            view.gradients,
+            before.map((w, i) => w - moved[i]),
+            1e-4,
+          );
+          expectClose(view.gradientsAt(view.pattern.flat()), view.gradients, 0);
+          return new Uint32Array(0);
+        }),
+    };
+    const optimizer = sgd(1);
+    const method = dropGrow(rule, { every: 1, endStep: 10 }).attach(model, optimizer);
+    const before = layer.values.dataSync().slice();
+    minimize(model, optimizer, [
+      [5, 5],
+      [8, 6],
+      [5, 5],
+    ]); // two sizes, one of them twice
+    await method.step();
+    expect(asked).toBe(1);
+    method.detach();
+    model.dispose();
+  });
+
+  test.each<[string, () => DropGrow]>([
+    ['rigl', () => rigl({ every: 2, endStep: 20, accumulate: 2 })],
+    ['ggr', () => ggr({ every: 2, endStep: 20, normalize: 'l2' })],
+    ['gse, grabo', () => gse({ every: 2, endStep: 20, sampling: 'grabo' })],
+    ['gse, graest', () => gse({ every: 2, endStep: 20, sampling: 'graest', accumulate: 2 })],
+    ['snfs', () => snfs({ every: 2, endStep: 20, accumulate: 2 })],
+  ])('%s trains it', async (_, make) => {
+    await tf.setBackend('cpu');
+    const model = network();
+    const optimizer = momentum(0.05, 0.9);
+    const method = make().attach(model, optimizer);
+    let grown = 0;
+    for (let step = 0; step < 10; step++) {
+      minimize(model, optimizer, [
+        [4 + (step % 3), 5],
+        [6, 4 + (step % 2)],
+      ]);
+      await method.step();
+      const report = method.report();
+      expect(report.grown).toBe(report.dropped);
+      grown += report.grown;
+    }
+    expect(grown).toBeGreaterThan(5);
+    method.detach();
+    model.dispose();
   });
 });
 
