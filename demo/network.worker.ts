@@ -83,6 +83,7 @@ serve({
       dense,
       alpha: dense ? 1 : alpha,
       backwardDensity: Math.min(1, 2 * density),
+      model: 'mlp' as const,
       distribution: 'erk' as const,
       regularization: 1e-4,
       epochs: 1,

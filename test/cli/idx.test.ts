@@ -6,8 +6,8 @@ import { dataFolder, idx } from '../support/idx.js';
 type Files = Record<string, Uint8Array>;
 
 test.each([false, true])('reads the four files (gzipped: %s)', async (zipped) => {
-  const { train, test, features, classes } = await readDataset(await dataFolder(undefined, zipped));
-  expect([train.count, test.count, features, classes]).toEqual([400, 100, 64, 4]);
+  const { train, test, features, size, classes } = await readDataset(await dataFolder(undefined, zipped));
+  expect([train.count, test.count, features, ...size, classes]).toEqual([400, 100, 64, 8, 8, 4]);
   expect(train.images).toHaveLength(400 * 64);
 });
 

@@ -14,6 +14,7 @@ import { runCommand } from '../support/command.js';
 import { dataFolder } from '../support/idx.js';
 
 const options: TrainOptions = {
+  model: 'mlp',
   layers: [20],
   density: 0.1,
   backwardDensity: 0.2,

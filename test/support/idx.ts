@@ -17,29 +17,33 @@ export function idx(dims: number[], data: Uint8Array): Uint8Array {
   return bytes;
 }
 
-export function quarters(count: number, seed: number): { images: Uint8Array; labels: Uint8Array } {
+export function quarters(count: number, seed: number, side = 8): { images: Uint8Array; labels: Uint8Array } {
   const random = new Random(seed);
   const labels = Uint8Array.from({ length: count }, () => random.below(4));
-  const images = new Uint8Array(count * 64);
+  const images = new Uint8Array(count * side ** 2);
   labels.forEach((label, i) => {
-    for (let pixel = 0; pixel < 64; pixel++) {
-      const quarter = 2 * Number(pixel >= 32) + Number(pixel % 8 >= 4);
-      images[i * 64 + pixel] = random.below(100) + (quarter === label ? 120 : 0);
+    for (let pixel = 0; pixel < side ** 2; pixel++) {
+      const quarter = 2 * Number(pixel >= side ** 2 / 2) + Number(pixel % side >= side / 2);
+      images[i * side ** 2 + pixel] = random.below(100) + (quarter === label ? 120 : 0);
     }
   });
   return { images, labels };
 }
 
-/** A folder with the four files; `change` may spoil some. */
-export async function dataFolder(change: (files: Record<string, Uint8Array>) => void = () => {}, zipped = false): Promise<string> {
+/** A folder with the four files of images `side`×`side`; `change` may spoil some. */
+export async function dataFolder(
+  change: (files: Record<string, Uint8Array>) => void = () => {},
+  zipped = false,
+  side = 8,
+): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'idx-'));
   const files: Record<string, Uint8Array> = {};
   for (const [prefix, count, seed] of [
     ['train', 400, 1],
     ['t10k', 100, 2],
   ] as const) {
-    const { images, labels } = quarters(count, seed);
-    files[`${prefix}-images-idx3-ubyte`] = idx([count, 8, 8], images);
+    const { images, labels } = quarters(count, seed, side);
+    files[`${prefix}-images-idx3-ubyte`] = idx([count, side, side], images);
     files[`${prefix}-labels-idx1-ubyte`] = idx([count], labels);
   }
   change(files);

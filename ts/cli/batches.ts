@@ -11,8 +11,9 @@ export function epochOrder(count: number, seed: number, epoch: number): Uint32Ar
   return order;
 }
 
-/** Images scaled to [0, 1] `[n, features]`, and labels one-hot `[n, classes]`. */
-export function batchOf(split: Split, samples: Uint32Array, features: number, classes: number): { x: tf.Tensor2D; y: tf.Tensor2D } {
+/** Images scaled to [0, 1] `[n, ...shape]`, and labels one-hot `[n, classes]`. */
+export function batchOf(split: Split, samples: Uint32Array, shape: readonly number[], classes: number): { x: tf.Tensor; y: tf.Tensor2D } {
+  const features = tf.util.sizeFromShape([...shape]);
   const x = new Float32Array(samples.length * features);
   const y = new Float32Array(samples.length * classes);
   samples.forEach((sample, i) => {
@@ -20,5 +21,5 @@ export function batchOf(split: Split, samples: Uint32Array, features: number, cl
     for (let f = 0; f < features; f++) x[i * features + f] = image[f] / 255;
     y[i * classes + split.labels[sample]] = 1;
   });
-  return { x: tf.tensor2d(x, [samples.length, features]), y: tf.tensor2d(y, [samples.length, classes]) };
+  return { x: tf.tensor(x, [samples.length, ...shape]), y: tf.tensor2d(y, [samples.length, classes]) };
 }

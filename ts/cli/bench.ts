@@ -88,6 +88,7 @@ function nameOf(backend: BackendName, density: number, dense: boolean, route: bo
 /** One training step of the perceptron on made-up data; resolves to the loss. */
 function stepOf(backend: BackendName, density: number, dense: boolean, route: boolean, batch: number): () => Promise<number> {
   const options: TrainOptions = {
+    model: 'mlp',
     layers: HIDDEN,
     density,
     backwardDensity: density,

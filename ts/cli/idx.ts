@@ -17,7 +17,9 @@ export interface Split {
 export interface Dataset {
   train: Split;
   test: Split;
+  /** Pixels of an image, and its sides. */
   features: number;
+  size: readonly [height: number, width: number];
   classes: number;
 }
 
@@ -34,16 +36,16 @@ export async function readDataset(folder: string): Promise<Dataset> {
   const classes = train.labels.reduce((most, label) => Math.max(most, label), 0) + 1;
   const beyond = test.labels.find((label) => label >= classes);
   if (beyond !== undefined) throw new FileError(`${folder}: test labels hold class ${beyond}, training labels only ${classes} classes`);
-  return { train, test, features: train.features, classes };
+  return { train, test, features: train.features, size: train.size, classes };
 }
 
-async function readSplit(folder: string, names: string[], prefix: string): Promise<Split & { features: number }> {
+async function readSplit(folder: string, names: string[], prefix: string): Promise<Split & Pick<Dataset, 'features' | 'size'>> {
   const images = await readIdx(folder, find(folder, names, `${prefix}-images`), 3);
   const labels = await readIdx(folder, find(folder, names, `${prefix}-labels`), 1);
-  const [count, ...size] = images.dims;
+  const [count, height, width] = images.dims;
   if (labels.dims[0] !== count) throw new FileError(`${folder}: ${count} ${prefix} images, but ${labels.dims[0]} labels`);
   if (count === 0) throw new FileError(`${folder}: no ${prefix} images`);
-  return { images: images.data, labels: labels.data, count, features: size.reduce((a, b) => a * b, 1) };
+  return { images: images.data, labels: labels.data, count, features: height * width, size: [height, width] };
 }
 
 /** `train-images-idx3-ubyte`, `train-images.idx3-ubyte.gz` and the like. */

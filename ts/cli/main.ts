@@ -23,7 +23,7 @@ const program = new Command('tfjs-sparse').description('Truly sparse training on
 
 // Commands are imported when they are called: tfjs takes longer to load than --help may take.
 
-withTrainOptions(program.command('train').description('train a sparse perceptron on MNIST, or any data in IDX files')).action(
+withTrainOptions(program.command('train').description('train a sparse perceptron or LeNet-5 on MNIST, or any data in IDX files')).action(
   async (options: TrainOptions, command: Command) => {
     const given = new Set(Object.keys(options).filter((name) => command.getOptionValueSource(name) === 'cli'));
     if (!(await (await import('./train.js')).train(options, given))) process.exitCode = 130;

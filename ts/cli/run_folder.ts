@@ -51,8 +51,9 @@ export interface Reserved {
 }
 
 /** Makes the folder for a new run; refuses one that holds anything, and one that cannot be written. Of two runs at once only one gets it. */
-export async function newRunFolder({ out, dense, method }: TrainOptions): Promise<Reserved> {
-  return out === undefined ? nextFree('runs', dense ? 'dense' : method) : reserve(out);
+export async function newRunFolder({ out, model, dense, method }: TrainOptions): Promise<Reserved> {
+  const kind = dense ? 'dense' : method;
+  return out === undefined ? nextFree('runs', model === 'mlp' ? kind : `${model}-${kind}`) : reserve(out);
 }
 
 async function nextFree(parent: string, name: string): Promise<Reserved> {

@@ -1,4 +1,4 @@
-// `tfjs-sparse train`: a sparse perceptron on MNIST, from the files to the saved model.
+// `tfjs-sparse train`: a sparse network on MNIST, from the files to the saved model.
 
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve as resolvePath } from 'node:path';
@@ -7,12 +7,13 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { FileError, OptionError } from '../errors.js';
 import { resume as methodsOf } from '../methods/resume.js';
 import { fastDense } from '../ops/fast_dense.js';
+import { trainingKernels } from '../ops/training_kernels.js';
 import { sparseLayers } from '../topology/sparse_layer.js';
 import type { Report, Training } from '../topology/training.js';
 import { useBackend } from './backend.js';
 import { batchOf, epochOrder } from './batches.js';
 import { type Dataset, readDataset, type Split } from './idx.js';
-import { buildNetwork, makeMethod } from './network.js';
+import { buildNetwork, LENET5_SIDE, makeMethod } from './network.js';
 import { checkTogether, type TrainOptions } from './options.js';
 import { startProgress } from './progress.js';
 import { describeRun } from './report/run.js';
@@ -29,7 +30,9 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>): 
   const resumed = options.resume === undefined ? undefined : await resume(options, given);
   await useBackend(resumed?.state.options.backend ?? options.backend);
   const state: RunState = resumed?.state ?? { options, epoch: 0, batch: 0, lossSum: 0, milliseconds: 0, history: [] };
-  const dataset = await readDataset(state.options.data ?? bundledMnist());
+  const data = state.options.data ?? bundledMnist();
+  const dataset = await readDataset(data);
+  checkImages(data, dataset, state.options);
   if (options.resume !== undefined) return trainIn(options.resume, state, dataset, resumed);
   const { folder, release } = await newRunFolder(options);
   try {
@@ -40,9 +43,18 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>): 
   }
 }
 
+/** Refuses images that the network is not made for. */
+function checkImages(folder: string, { size }: Dataset, { model }: TrainOptions): void {
+  if (model === 'lenet5' && size.some((side) => side !== LENET5_SIDE)) {
+    throw new FileError(`${folder}: --model lenet5 takes images of ${LENET5_SIDE}×${LENET5_SIDE}, received ${size.join('×')}`);
+  }
+}
+
 async function trainIn(folder: string, state: RunState, dataset: Dataset, resumed?: { load(): Promise<LayersModel> }): Promise<boolean> {
   // The twin at its best: with tfjs's own products it would be slower for reasons that have nothing to do with sparsity.
   if (state.options.dense) fastDense();
+  // Half of a sparse step of LeNet-5 would be tfjs's gradient of max pooling.
+  else trainingKernels();
   const model = resumed ? await resumed.load() : buildNetwork(state.options, dataset.features, dataset.classes);
   const finished = await fitEpochs(model, dataset, state, folder);
   if (finished) {
@@ -151,7 +163,7 @@ function isNew({ epoch, batch }: RunState): boolean {
 async function runEpoch(
   model: LayersModel,
   method: Training | undefined,
-  { train, features, classes }: Dataset,
+  { train, classes }: Dataset,
   state: RunState,
   batches: number,
   stop: { requested: boolean },
@@ -159,11 +171,12 @@ async function runEpoch(
   const { batch: size, seed, epochs } = state.options;
   const order = epochOrder(train.count, seed, state.epoch);
   const progress = startProgress(`Epoch ${String(state.epoch + 1).padStart(String(epochs).length)}/${epochs}`, batches, state.batch);
+  const shape = imageShape(model);
   let lastYield = performance.now();
   try {
     while (state.batch < batches) {
       const begin = performance.now();
-      const { x, y } = batchOf(train, order.subarray(state.batch * size, (state.batch + 1) * size), features, classes);
+      const { x, y } = batchOf(train, order.subarray(state.batch * size, (state.batch + 1) * size), shape, classes);
       const loss = (await model.trainOnBatch(x, y)) as number;
       tf.dispose([x, y]);
       if (!Number.isFinite(loss)) throw new OptionError('loss', 'a number (has it diverged? try a smaller --learning-rate)', loss);
@@ -185,14 +198,20 @@ async function runEpoch(
   }
 }
 
+/** Of one image, as the model takes it. */
+function imageShape(model: LayersModel): number[] {
+  return model.inputs[0].shape.slice(1) as number[];
+}
+
 /** Share of a split that the model classifies right. */
-function accuracy(model: LayersModel, split: Split, { features, classes }: Dataset): number {
+function accuracy(model: LayersModel, split: Split, { classes }: Dataset): number {
   const size = 1000;
+  const shape = imageShape(model);
   let right = 0;
   for (let first = 0; first < split.count; first += size) {
     const samples = Uint32Array.from({ length: Math.min(size, split.count - first) }, (_, i) => first + i);
     right += tf.tidy(() => {
-      const { x, y } = batchOf(split, samples, features, classes);
+      const { x, y } = batchOf(split, samples, shape, classes);
       const hits = tf.equal(tf.argMax(model.predictOnBatch(x) as tf.Tensor, 1), tf.argMax(y, 1));
       return tf.sum(hits).dataSync()[0];
     });

@@ -121,7 +121,7 @@ function stepTime({ history }: RunReport): number {
 
 /** The dense run that `run` may be compared with: the same network and batch. */
 function denseTwin(run: RunReport, runs: readonly RunReport[]): RunReport | undefined {
-  const same = ({ options: { layers, batch, backend } }: RunReport) => JSON.stringify([layers, batch, backend]);
+  const same = ({ options: { model, layers, batch, backend } }: RunReport) => JSON.stringify([model, layers, batch, backend]);
   return runs.find((other) => other !== run && other.options.dense && other.history.length > 0 && same(other) === same(run));
 }
 
@@ -175,7 +175,18 @@ ${epochTable(run)}
 }
 
 /** Options that have an effect, in this order. */
-const SHOWN = ['layers', 'dense', 'method', 'density', 'backwardDensity', 'distribution', 'densities', 'every', 'dropFraction'] as const;
+const SHOWN = [
+  'model',
+  'layers',
+  'dense',
+  'method',
+  'density',
+  'backwardDensity',
+  'distribution',
+  'densities',
+  'every',
+  'dropFraction',
+] as const;
 const SHOWN_LAST = ['alpha', 'regularization', 'optimizer', 'learningRate', 'batch', 'epochs', 'seed', 'backend', 'data'] as const;
 
 function optionsOf({ folder, options }: RunReport): string {

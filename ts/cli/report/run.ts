@@ -16,7 +16,7 @@ export interface RunReport {
   options: TrainOptions;
   history: EpochRecord[];
   layers: (LayerFootprint & { weights: Spread | undefined })[];
-  /** Connections of each input feature to the first layer. Undefined where that is dense. */
+  /** Connections of each input feature, or channel, to the first layer. Undefined where that is dense, and where there is only one. */
   connections: number[] | undefined;
 }
 
@@ -25,8 +25,8 @@ export function describeRun(name: string, folder: string, model: LayersModel, op
     const weights = weightsOf(model.getLayer(layer.name));
     return { ...layer, weights: weights && spreadOf(weights, BINS) };
   });
-  const [first] = model.layers;
-  return { name, folder, options, history, layers, connections: connectionsOf(first) };
+  const connections = connectionsOf(model.layers[0]);
+  return { name, folder, options, history, layers, connections: connections?.length === 1 ? undefined : connections };
 }
 
 /** Reads the run in `folder`; a backend must have been started. */
