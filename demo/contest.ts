@@ -64,7 +64,7 @@ export class Contestant {
   /** Trains for `settings.seconds`. `changed` is told after each look. */
   async run(settings: Settings, changed: () => void): Promise<void> {
     const trainer = await this.trainer;
-    const { batch: batchSize, images, seconds } = settings;
+    const { network, batch: batchSize, images, seconds } = settings;
     const { base } = this;
     this.looks = [];
     this.#progress = undefined;
@@ -77,7 +77,7 @@ export class Contestant {
     if (this.#stopped) return;
     const fit = trainer
       .fit({
-        data: { base, images },
+        data: { base, images, network },
         batchSize,
         epochs: 1e6,
         onProgress: async (progress) => {
@@ -109,11 +109,11 @@ export class Contestant {
 
   /** Milliseconds of a step, by those of a short fit that come after the engine has warmed up. */
   async #trial(trainer: Trainer, settings: Settings): Promise<number> {
-    const { batch: batchSize, images } = settings;
+    const { network, batch: batchSize, images } = settings;
     await trainer.build({ settings, dense: this.dense, steps: 1e9 });
     const seen: Progress[] = [];
     await trainer.fit({
-      data: { base: this.base, images, count: Math.min(images, TRIAL_STEPS * batchSize) },
+      data: { base: this.base, images, network, count: Math.min(images, TRIAL_STEPS * batchSize) },
       batchSize,
       interval: 0,
       onProgress: (progress) => void seen.push(progress),

@@ -5,8 +5,8 @@ import { grouped } from '../ts/topology/table.js';
 import { Chart, type Curve } from './charts.js';
 import { Contestant, type Look } from './contest.js';
 import { BINS, RANGE } from './histogram.js';
-import { Pad, showConnections } from './pixels.js';
-import { fillForm, readForm, searchOf } from './settings.js';
+import { Pad, showPicture } from './pixels.js';
+import { fillForm, fitNetwork, readForm, searchOf } from './settings.js';
 
 const byId = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
 const [form, status, progress] = [byId<HTMLFormElement>('settings'), byId('status'), byId<HTMLProgressElement>('progress')];
@@ -77,7 +77,7 @@ function show(): void {
         points: sparse.looks.map(({ seconds, layers }) => [seconds, 100 * layers[i].density] as const),
       })),
     );
-    if (look.inputs) showConnections(byId<HTMLCanvasElement>('pixels'), byId('pixels-range'), look.inputs);
+    if (look.picture) showPicture(byId<HTMLCanvasElement>('pixels'), byId('pixels-caption'), look.picture);
     const alpha = Number((form.elements.namedItem('alpha') as HTMLInputElement).value);
     const histograms: Curve[] = [{ ...KEYS.sparse, label: alpha === 1 ? 'sparse' : `sparse, α ${alpha}`, points: binned(look) }];
     if (twin) histograms.push({ ...KEYS.dense, label: 'dense twin, α 1', points: binned(twin) });
@@ -169,10 +169,10 @@ buttons.share.addEventListener('click', async () => {
 const pad = new Pad(byId<HTMLCanvasElement>('pad'), () => void classify());
 
 async function classify(label?: number): Promise<void> {
-  const pixels = pad.read();
-  if (!pixels || sparse.looks.length === 0) return;
+  const [pixels, look] = [pad.read(), sparse.looks.at(-1)];
+  if (!pixels || !look) return;
   try {
-    const { data } = await (await sparse.trainer).predict({ data: pixels, shape: [1, pixels.length] });
+    const { data } = await (await sparse.trainer).predict({ data: pixels, shape: [1, ...look.input] });
     const best = data.indexOf(Math.max(...data));
     byId('answer').textContent = `A ${best}, with ${(100 * data[best]).toFixed(0)} %${label === undefined ? '' : `; it is a ${label}`}.`;
     byId('bars').replaceChildren(
@@ -228,6 +228,9 @@ buttons.download.addEventListener('click', async () => {
 // --- the start
 
 const refused = fillForm(form, location.search);
+const network = () => fitNetwork(form, byId('network'));
+form.addEventListener('change', network);
+network();
 if (refused.length > 0) say(`Not a setting, and left out: ${refused.join(', ')}`, true);
 if (import.meta.env.PROD && 'serviceWorker' in navigator) {
   // Works offline from the second visit on; where it may not, everything else does.

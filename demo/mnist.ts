@@ -4,7 +4,9 @@ import { parseIdx } from '../ts/cli/idx_bytes.js';
 import { FileError } from '../ts/errors.js';
 
 export const PART = 10_000;
-export const FEATURES = 784;
+/** Pixels of a row, and rows. */
+export const SIDE = 28;
+export const FEATURES = SIDE * SIDE;
 
 export interface Images {
   /** `[count·784]`, 0 to 255. */

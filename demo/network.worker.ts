@@ -6,13 +6,14 @@ import '@tensorflow/tfjs-backend-cpu';
 import { fastDense } from 'tfjs-sparse';
 import { serve } from 'tfjs-sparse/worker';
 import { footprint } from '../ts/cli/footprint.js';
-import { buildNetwork, makeMethod } from '../ts/cli/network.js';
-import { connectionsOf, weightsOf } from '../ts/cli/weights.js';
+import { makeMethod } from '../ts/cli/network.js';
+import { weightsOf } from '../ts/cli/weights.js';
 import { histogram } from './histogram.js';
 import { FEATURES, type Images, loadMnist } from './mnist.js';
-import type { Settings } from './settings.js';
+import { build, CLASSES, INPUT } from './networks.js';
+import { type Picture, pictureOf } from './picture.js';
+import type { Network, Settings } from './settings.js';
 
-const CLASSES = 10;
 /** Test images that a look at the accuracy takes; all of them at the end. */
 const SOME = 2000;
 
@@ -21,10 +22,12 @@ export interface Snapshot {
   /** Share of test images classified right. */
   accuracy: number;
   layers: { name: string; density: number; nnz: number; bytes: number }[];
-  /** Connections of each pixel; not for the twin, where each has all. */
-  inputs: number[] | undefined;
-  /** Of the first layer's weights, as {@link histogram}. */
+  /** Not for the twin, where all weights exist. */
+  picture: Picture | undefined;
+  /** Of the weights of the largest layer, as {@link histogram}. */
   histogram: number[];
+  /** Shape of an image as the network takes it. */
+  input: number[];
 }
 
 interface Sets {
@@ -32,6 +35,8 @@ interface Sets {
   test: Images & { x: tf.Tensor };
 }
 
+/** What the last fit had of the data. */
+let lent: { x: tf.Tensor; y: tf.Tensor } | undefined;
 let sets: { key: string; made: Promise<Sets> } | undefined;
 
 async function load(base: string, images: number): Promise<Sets> {
@@ -65,9 +70,14 @@ async function data(base: string, images: number): Promise<Sets> {
   });
 }
 
+function inputOf(model: LayersModel): number[] {
+  return model.inputs[0].shape.slice(1) as number[];
+}
+
 function accuracy(model: LayersModel, { labels, x }: Sets['test'], count: number): number {
   return tf.tidy(() => {
-    const guesses = tf.argMax(model.predict(tf.slice(x, [0, 0], [count, FEATURES])) as tf.Tensor, 1).dataSync() as Int32Array;
+    const images = tf.reshape(tf.slice(x, 0, count), [count, ...inputOf(model)]);
+    const guesses = tf.argMax(model.predict(images) as tf.Tensor, 1).dataSync() as Int32Array;
     return guesses.reduce((hits, guess, i) => hits + Number(guess === labels[i]), 0) / count;
   });
 }
@@ -90,14 +100,16 @@ serve({
       seed: 1,
       backend: 'cpu' as const,
     };
-    const model = buildNetwork(options, FEATURES, CLASSES);
+    const model = build(settings.network, options);
     const method = makeMethod(options, steps);
     return { model, callbacks: method ? [method] : [] };
   },
-  data: async ({ base, images, count }: { base: string; images: number; count?: number }) => {
+  async data({ base, images, network, count }: { base: string; images: number; network: Network; count?: number }) {
     const { train } = await data(base, images);
-    if (count === undefined) return train;
-    return tf.tidy(() => ({ x: tf.slice(train.x, [0, 0], [count, FEATURES]), y: tf.slice(train.y, [0, 0], [count, CLASSES]) }));
+    const size = count ?? images;
+    if (lent) tf.dispose(lent);
+    lent = tf.tidy(() => ({ x: tf.reshape(tf.slice(train.x, 0, size), [size, ...INPUT[network]]), y: tf.slice(train.y, 0, size) }));
+    return lent;
   },
   functions: {
     async load(_: LayersModel | undefined, base: string, images: number) {
@@ -106,12 +118,14 @@ serve({
     async snapshot(model: LayersModel | undefined, all: boolean): Promise<Snapshot> {
       if (!model || !sets) throw new Error('snapshot: no network yet');
       const { test } = await sets.made;
-      const [first] = model.layers;
+      const shares = footprint(model, model.optimizer);
+      const largest = shares.reduce((most, each) => (each.denseBytes > most.denseBytes ? each : most));
       return {
         accuracy: accuracy(model, test, all ? test.labels.length : SOME),
-        layers: footprint(model, model.optimizer).map(({ name, density, nnz, bytes }) => ({ name, density, nnz, bytes })),
-        inputs: connectionsOf(first),
-        histogram: histogram(weightsOf(first) as Float32Array),
+        layers: shares.map(({ name, density, nnz, bytes }) => ({ name, density, nnz, bytes })),
+        picture: pictureOf(model.layers),
+        histogram: histogram(weightsOf(model.getLayer(largest.name)) as Float32Array),
+        input: inputOf(model),
       };
     },
     async digit(_: LayersModel | undefined, index: number) {

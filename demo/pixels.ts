@@ -1,30 +1,25 @@
-// 28×28 pictures: which pixels have how many connections, and the pad to draw on.
+// Pictures of squares, and the pad to draw on.
 
 import { colour } from './charts.js';
-import { FEATURES } from './mnist.js';
+import { FEATURES, SIDE } from './mnist.js';
+import type { Picture } from './picture.js';
 
-const SIDE = 28;
-
-/** Pixels with more connections stand out more from the page. */
-export function showConnections(canvas: HTMLCanvasElement, range: HTMLElement, counts: number[]): void {
+export function showPicture(
+  canvas: HTMLCanvasElement,
+  caption: HTMLElement,
+  { caption: text, range, label, width, shades }: Picture,
+): void {
+  [canvas.width, canvas.height] = [width, shades.length / width];
   const context = canvas.getContext('2d') as CanvasRenderingContext2D;
-  const most = Math.max(1, ...counts);
-  context.clearRect(0, 0, SIDE, SIDE);
   context.fillStyle = colour('sparse');
-  counts.forEach((count, i) => {
-    context.globalAlpha = count / most;
-    context.fillRect(i % SIDE, Math.floor(i / SIDE), 1, 1);
+  shades.forEach((shade, i) => {
+    context.globalAlpha = shade;
+    context.fillRect(i % width, Math.floor(i / width), 1, 1);
   });
-  range.textContent = `(0 to ${most})`;
-  const inner = (i: number) => i % SIDE >= 8 && i % SIDE < 20 && i >= 8 * SIDE && i < 20 * SIDE;
-  const mean = (keep: (i: number) => boolean) => {
-    const kept = counts.filter((_, i) => keep(i));
-    return (kept.reduce((a, b) => a + b, 0) / kept.length).toFixed(1);
-  };
-  canvas.setAttribute(
-    'aria-label',
-    `${mean(inner)} connections a pixel in the middle, ${mean((i) => !inner(i))} around it, ${most} at most`,
-  );
+  const small = document.createElement('span');
+  small.textContent = range;
+  caption.replaceChildren(`${text} `, small);
+  canvas.setAttribute('aria-label', label);
 }
 
 /** A canvas to draw a digit on, white on black as in MNIST. `drawn` is told after each stroke. */

@@ -2,10 +2,14 @@
 
 import type { TrainOptions } from '../ts/cli/options.js';
 
+export type Network = 'perceptron' | 'lenet-5';
+
 export interface Settings {
+  network: Network;
   method: TrainOptions['method'];
   /** In (0, 1]. */
   density: number;
+  /** Widths of the perceptron's hidden layers. */
   layers: number[];
   alpha: number;
   optimizer: TrainOptions['optimizer'];
@@ -17,6 +21,7 @@ export interface Settings {
 }
 
 const DEFAULTS: Record<keyof Settings, string> = {
+  network: 'perceptron',
   method: 'top-kast',
   density: '10',
   layers: '300,100',
@@ -50,10 +55,23 @@ export function fillForm(form: HTMLFormElement, search: string): string[] {
   return refused;
 }
 
+const NETWORKS: Record<Network, string> = {
+  perceptron: 'A perceptron: from 784 pixels through the hidden layers to ten digits.',
+  'lenet-5': 'LeNet-5: convolutions of 5×5 with 6 and 16 filters, each followed by max pooling, then 120, 84 and 10 units.',
+};
+
+/** Says in `line` what the network is, and asks only for what it has. */
+export function fitNetwork(form: HTMLFormElement, line: HTMLElement): void {
+  const network = field(form, 'network').value as Network;
+  line.textContent = NETWORKS[network];
+  field(form, 'layers').disabled = network !== 'perceptron';
+}
+
 /** What the form says; it has been checked by the browser. */
 export function readForm(form: HTMLFormElement): Settings {
   const text = (name: keyof Settings) => field(form, name).value;
   return {
+    network: text('network') as Network,
     method: text('method') as Settings['method'],
     density: Number(text('density')) / 100,
     layers: text('layers').split(',').map(Number),
@@ -66,10 +84,13 @@ export function readForm(form: HTMLFormElement): Settings {
   };
 }
 
-/** The address of these settings; what is as by default is left out. */
+/** The address of these settings; what is as by default is left out, and what the network does not ask for. */
 export function searchOf(form: HTMLFormElement): string {
   const search = new URLSearchParams();
-  for (const name of names) if (field(form, name).value !== DEFAULTS[name]) search.set(name, field(form, name).value);
+  for (const name of names) {
+    const { value, disabled } = field(form, name);
+    if (value !== DEFAULTS[name] && !disabled) search.set(name, value);
+  }
   const text = search.toString().replaceAll('%2C', ',');
   return text ? `?${text}` : '';
 }
