@@ -1,13 +1,16 @@
 // The two networks: each in a worker of its own, both with the same time.
 
 import { connect, type Progress, type Trainer } from 'tfjs-sparse/worker';
+import { TEST_IMAGES } from './mnist.js';
 import type { Snapshot } from './network.worker.js';
-import type { Settings } from './settings.js';
+import type { Network, Settings } from './settings.js';
 
 /** Steps of the fit by which a run's length in steps is guessed: schedules of methods need it. */
 const TRIAL_STEPS = 150;
 /** Milliseconds between two looks at a network. */
 const LOOK = 500;
+/** Test images that a look takes, so that it is over soon; all of them at the end. */
+const SOME: Record<Network, number> = { perceptron: 2000, 'lenet-5': 500 };
 
 export interface Look extends Snapshot {
   /** Of training: without looks and pauses. */
@@ -98,12 +101,12 @@ export class Contestant {
         await new Promise((resolve) => setTimeout(resolve, LOOK));
         if (over || !this.#progress || this.#progress.step === last) continue;
         last = this.#progress.step;
-        await this.look(false);
+        await this.look(SOME[network]);
         changed();
       }
     };
     await Promise.all([fit, watch()]);
-    await this.look(true);
+    await this.look(TEST_IMAGES);
     changed();
   }
 
@@ -122,9 +125,9 @@ export class Contestant {
     return half === end ? end.milliseconds / end.step : (end.milliseconds - half.milliseconds) / (end.step - half.step);
   }
 
-  async look(all: boolean): Promise<void> {
+  async look(images: number): Promise<void> {
     const trainer = await this.trainer;
-    const snapshot = (await trainer.call('snapshot', all)) as Snapshot;
+    const snapshot = (await trainer.call('snapshot', images)) as Snapshot;
     const { step: steps = 0 } = this.#progress ?? {};
     this.looks.push({ ...snapshot, seconds: this.seconds, steps, loss: this.#loss });
   }

@@ -4,6 +4,7 @@ import { parseIdx } from '../ts/cli/idx_bytes.js';
 import { FileError } from '../ts/errors.js';
 
 export const PART = 10_000;
+export const TEST_IMAGES = 10_000;
 /** Pixels of a row, and rows. */
 export const SIDE = 28;
 export const FEATURES = SIDE * SIDE;
@@ -26,7 +27,7 @@ async function idx(url: URL, rank: number): Promise<Uint8Array> {
   return parseIdx(name, new Uint8Array(bytes), rank).data;
 }
 
-/** The first `count` training images, or the 10 000 test images. `base` is the address of the folder. */
+/** The first `count` training images, or test images. `base` is the address of the folder. */
 export async function loadMnist(base: string, set: 'train' | 'test', count: number): Promise<Images> {
   const parts = Array.from({ length: Math.ceil(count / PART) }, (_, i) => i);
   const file = (name: string) => new URL(`${name}.bin`, base);

@@ -9,17 +9,14 @@ import { footprint } from '../ts/cli/footprint.js';
 import { makeMethod } from '../ts/cli/network.js';
 import { weightsOf } from '../ts/cli/weights.js';
 import { histogram } from './histogram.js';
-import { FEATURES, type Images, loadMnist } from './mnist.js';
+import { FEATURES, type Images, loadMnist, TEST_IMAGES } from './mnist.js';
 import { build, CLASSES, INPUT } from './networks.js';
 import { type Picture, pictureOf } from './picture.js';
 import type { Network, Settings } from './settings.js';
 
-/** Test images that a look at the accuracy takes; all of them at the end. */
-const SOME = 2000;
-
 /** What the page shows of a network. */
 export interface Snapshot {
-  /** Share of test images classified right. */
+  /** Share of test images classified right, of as many as were asked for. */
   accuracy: number;
   layers: { name: string; density: number; nnz: number; bytes: number }[];
   /** Not for the twin, where all weights exist. */
@@ -40,7 +37,7 @@ let lent: { x: tf.Tensor; y: tf.Tensor } | undefined;
 let sets: { key: string; made: Promise<Sets> } | undefined;
 
 async function load(base: string, images: number): Promise<Sets> {
-  const [train, test] = await Promise.all([loadMnist(base, 'train', images), loadMnist(base, 'test', 10_000)]);
+  const [train, test] = await Promise.all([loadMnist(base, 'train', images), loadMnist(base, 'test', TEST_IMAGES)]);
   const labels = tf.tensor1d(Int32Array.from(train.labels), 'int32');
   const y = tf.cast(tf.oneHot(labels, CLASSES), 'float32');
   labels.dispose();
@@ -115,13 +112,13 @@ serve({
     async load(_: LayersModel | undefined, base: string, images: number) {
       await data(base, images);
     },
-    async snapshot(model: LayersModel | undefined, all: boolean): Promise<Snapshot> {
+    async snapshot(model: LayersModel | undefined, images: number): Promise<Snapshot> {
       if (!model || !sets) throw new Error('snapshot: no network yet');
       const { test } = await sets.made;
       const shares = footprint(model, model.optimizer);
       const largest = shares.reduce((most, each) => (each.denseBytes > most.denseBytes ? each : most));
       return {
-        accuracy: accuracy(model, test, all ? test.labels.length : SOME),
+        accuracy: accuracy(model, test, images),
         layers: shares.map(({ name, density, nnz, bytes }) => ({ name, density, nnz, bytes })),
         picture: pictureOf(model.layers),
         histogram: histogram(weightsOf(model.getLayer(largest.name)) as Float32Array),
