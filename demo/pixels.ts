@@ -10,6 +10,7 @@ export function showPicture(
   { caption: text, range, label, width, shades }: Picture,
 ): void {
   [canvas.width, canvas.height] = [width, shades.length / width];
+  canvas.classList.toggle('wide', width > canvas.height);
   const context = canvas.getContext('2d') as CanvasRenderingContext2D;
   context.fillStyle = colour('sparse');
   shades.forEach((shade, i) => {
