@@ -3,14 +3,14 @@
 import { connect, type Progress, type Trainer } from 'tfjs-sparse/worker';
 import { TEST_IMAGES } from './mnist.js';
 import type { Snapshot } from './network.worker.js';
-import type { Network, Settings } from './settings.js';
+import type { Settings } from './settings.js';
 
 /** Steps of the fit by which a run's length in steps is guessed: schedules of methods need it. */
 const TRIAL_STEPS = 150;
 /** Milliseconds between two looks at a network. */
 const LOOK = 500;
 /** Test images that a look takes, so that it is over soon; all of them at the end. */
-const SOME: Record<Network, number> = { perceptron: 2000, 'lenet-5': 500 };
+const SOME: Record<Settings['model'], number> = { mlp: 2000, lenet5: 500 };
 
 export interface Look extends Snapshot {
   /** Of training: without looks and pauses. */
@@ -67,7 +67,7 @@ export class Contestant {
   /** Trains for `settings.seconds`. `changed` is told after each look. */
   async run(settings: Settings, changed: () => void): Promise<void> {
     const trainer = await this.trainer;
-    const { network, batch: batchSize, images, seconds } = settings;
+    const { model, batch: batchSize, images, seconds } = settings;
     const { base } = this;
     this.looks = [];
     this.#progress = undefined;
@@ -80,7 +80,7 @@ export class Contestant {
     if (this.#stopped) return;
     const fit = trainer
       .fit({
-        data: { base, images, network },
+        data: { base, images, model },
         batchSize,
         epochs: 1e6,
         onProgress: async (progress) => {
@@ -101,7 +101,7 @@ export class Contestant {
         await new Promise((resolve) => setTimeout(resolve, LOOK));
         if (over || !this.#progress || this.#progress.step === last) continue;
         last = this.#progress.step;
-        await this.look(SOME[network]);
+        await this.look(SOME[model]);
         changed();
       }
     };
@@ -112,11 +112,11 @@ export class Contestant {
 
   /** Milliseconds of a step, by those of a short fit that come after the engine has warmed up. */
   async #trial(trainer: Trainer, settings: Settings): Promise<number> {
-    const { network, batch: batchSize, images } = settings;
+    const { model, batch: batchSize, images } = settings;
     await trainer.build({ settings, dense: this.dense, steps: 1e9 });
     const seen: Progress[] = [];
     await trainer.fit({
-      data: { base: this.base, images, network, count: Math.min(images, TRIAL_STEPS * batchSize) },
+      data: { base: this.base, images, model, count: Math.min(images, TRIAL_STEPS * batchSize) },
       batchSize,
       interval: 0,
       onProgress: (progress) => void seen.push(progress),

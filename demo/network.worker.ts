@@ -6,13 +6,16 @@ import '@tensorflow/tfjs-backend-cpu';
 import { fastDense } from 'tfjs-sparse';
 import { serve } from 'tfjs-sparse/worker';
 import { footprint } from '../ts/cli/footprint.js';
-import { makeMethod } from '../ts/cli/network.js';
+import { buildNetwork, LENET5_SIDE, makeMethod } from '../ts/cli/network.js';
 import { weightsOf } from '../ts/cli/weights.js';
 import { histogram } from './histogram.js';
 import { FEATURES, type Images, loadMnist, TEST_IMAGES } from './mnist.js';
-import { build, CLASSES, INPUT } from './networks.js';
 import { type Picture, pictureOf } from './picture.js';
-import type { Network, Settings } from './settings.js';
+import type { Settings } from './settings.js';
+
+const CLASSES = 10;
+/** The shape of one image as the network takes it. */
+const INPUT: Record<Settings['model'], number[]> = { mlp: [FEATURES], lenet5: [LENET5_SIDE, LENET5_SIDE, 1] };
 
 /** What the page shows of a network. */
 export interface Snapshot {
@@ -90,22 +93,21 @@ serve({
       dense,
       alpha: dense ? 1 : alpha,
       backwardDensity: Math.min(1, 2 * density),
-      model: 'mlp' as const,
       distribution: 'erk' as const,
       regularization: 1e-4,
       epochs: 1,
       seed: 1,
       backend: 'cpu' as const,
     };
-    const model = build(settings.network, options);
+    const model = buildNetwork(options, FEATURES, CLASSES);
     const method = makeMethod(options, steps);
     return { model, callbacks: method ? [method] : [] };
   },
-  async data({ base, images, network, count }: { base: string; images: number; network: Network; count?: number }) {
+  async data({ base, images, model, count }: { base: string; images: number; model: Settings['model']; count?: number }) {
     const { train } = await data(base, images);
     const size = count ?? images;
     if (lent) tf.dispose(lent);
-    lent = tf.tidy(() => ({ x: tf.reshape(tf.slice(train.x, 0, size), [size, ...INPUT[network]]), y: tf.slice(train.y, 0, size) }));
+    lent = tf.tidy(() => ({ x: tf.reshape(tf.slice(train.x, 0, size), [size, ...INPUT[model]]), y: tf.slice(train.y, 0, size) }));
     return lent;
   },
   functions: {

@@ -2,10 +2,8 @@
 
 import type { TrainOptions } from '../ts/cli/options.js';
 
-export type Network = 'perceptron' | 'lenet-5';
-
 export interface Settings {
-  network: Network;
+  model: TrainOptions['model'];
   method: TrainOptions['method'];
   /** In (0, 1]. */
   density: number;
@@ -21,7 +19,7 @@ export interface Settings {
 }
 
 const DEFAULTS: Record<keyof Settings, string> = {
-  network: 'perceptron',
+  model: 'mlp',
   method: 'top-kast',
   density: '10',
   layers: '300,100',
@@ -55,23 +53,23 @@ export function fillForm(form: HTMLFormElement, search: string): string[] {
   return refused;
 }
 
-const NETWORKS: Record<Network, string> = {
-  perceptron: 'A perceptron: from 784 pixels through the hidden layers to ten digits.',
-  'lenet-5': 'LeNet-5: convolutions of 5×5 with 6 and 16 filters, each followed by max pooling, then 120, 84 and 10 units.',
+const NETWORKS: Record<Settings['model'], string> = {
+  mlp: 'A perceptron: from 784 pixels through the hidden layers to ten digits.',
+  lenet5: 'LeNet-5: convolutions of 5×5 with 6 and 16 filters, each followed by max pooling, then 120, 84 and 10 units.',
 };
 
 /** Says in `line` what the network is, and asks only for what it has. */
 export function fitNetwork(form: HTMLFormElement, line: HTMLElement): void {
-  const network = field(form, 'network').value as Network;
-  line.textContent = NETWORKS[network];
-  field(form, 'layers').disabled = network !== 'perceptron';
+  const model = field(form, 'model').value as Settings['model'];
+  line.textContent = NETWORKS[model];
+  field(form, 'layers').disabled = model !== 'mlp';
 }
 
 /** What the form says; it has been checked by the browser. */
 export function readForm(form: HTMLFormElement): Settings {
   const text = (name: keyof Settings) => field(form, name).value;
   return {
-    network: text('network') as Network,
+    model: text('model') as Settings['model'],
     method: text('method') as Settings['method'],
     density: Number(text('density')) / 100,
     layers: text('layers').split(',').map(Number),

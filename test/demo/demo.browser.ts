@@ -161,7 +161,7 @@ test('trains above 95 %, by keyboard alone; classifies what is drawn; the model 
 
 test('LeNet-5 learns, classifies what is drawn, and can be downloaded and loaded', async () => {
   await page.goto(url);
-  await page.selectOption('[name=network]', 'lenet-5');
+  await page.selectOption('[name=model]', 'lenet5');
   expect(await page.textContent('#network')).toMatch(/^LeNet-5: convolutions of 5×5/);
   expect(await page.isDisabled('[name=layers]')).toBe(true);
   await page.fill('[name=seconds]', '600');
@@ -172,7 +172,7 @@ test('LeNet-5 learns, classifies what is drawn, and can be downloaded and loaded
     null,
     { timeout: 150_000 },
   );
-  expect(new URL(page.url()).search).toBe('?network=lenet-5&seconds=600');
+  expect(new URL(page.url()).search).toBe('?model=lenet5&seconds=600');
   await page.click('#stop');
   expect(await ended()).toMatch(/^Done/);
   const [accuracy, , milliseconds, , weights, bytes] = (await cells('sparse')).map((text) => Number.parseFloat(text.replaceAll(',', '')));
@@ -241,16 +241,16 @@ test('the address shares the settings; one that is none is named', async () => {
   await page.reload();
   expect([await page.inputValue('[name=density]'), await page.inputValue('[name=method]')]).toEqual(['5', 'rigl']);
   // An address from before there was a choice.
-  expect([await page.inputValue('[name=network]'), await page.isDisabled('[name=layers]')]).toEqual(['perceptron', false]);
+  expect([await page.inputValue('[name=model]'), await page.isDisabled('[name=layers]')]).toEqual(['mlp', false]);
   await page.fill('[name=layers]', '100');
-  await page.selectOption('[name=network]', 'lenet-5');
+  await page.selectOption('[name=model]', 'lenet5');
   await page.click('#share');
   // LeNet-5 has no widths to choose.
-  expect(new URL(page.url()).search).toBe('?network=lenet-5&method=rigl&density=5');
+  expect(new URL(page.url()).search).toBe('?model=lenet5&method=rigl&density=5');
   await page.reload();
-  expect([await page.inputValue('[name=network]'), await page.isDisabled('[name=layers]')]).toEqual(['lenet-5', true]);
-  await page.goto(`${url}?density=700&method=magic&network=alexnet&batch=32`);
-  expect(await status()).toBe('Not a setting, and left out: network=alexnet, method=magic, density=700');
+  expect([await page.inputValue('[name=model]'), await page.isDisabled('[name=layers]')]).toEqual(['lenet5', true]);
+  await page.goto(`${url}?density=700&method=magic&model=alexnet&batch=32`);
+  expect(await status()).toBe('Not a setting, and left out: model=alexnet, method=magic, density=700');
   expect([await page.inputValue('[name=density]'), await page.inputValue('[name=batch]')]).toEqual(['10', '32']);
   expect(said).toEqual([]);
 });
