@@ -1065,4 +1065,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'f1bbaaf705677118';
+export const STAMP = '642471e50aaf4393';

@@ -7,7 +7,8 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { fill } from './project.mjs';
 
-const BINARY = 60_000;
+/** Of these, convolutions are 19 kB. */
+const BINARY = 80_000;
 const SCRIPT = 40_000;
 
 const gzipped = (bytes) => gzipSync(bytes, { level: 9 }).length;

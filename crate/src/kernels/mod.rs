@@ -8,6 +8,8 @@
 //! | SpMMᵀ | `dX = dY·W` | [`backward`], one pass | 2·nnz·B |
 //! | SDDMM | `dW = dYᵀ·X` at the stored entries | with the former | 2·nnz·B |
 //!
+//! A sparse convolution is the same three at every place of its window, on panels of images: [`convolution`].
+//!
 //! **Layout.** tfjs holds activations `[batch, features]`. A sparse product wants the batch innermost, so that one weight meets
 //! contiguous samples: [`pack`] cuts the batch into *panels* of 16 samples, `[panel][feature]` of [`Row`](crate::lanes::Row)s, zero-padded at the
 //! end. A row is one cache line. Sixteen is what registers allow: the backward pass keeps 4 vectors of X and 4 of dX at hand while 4 of dY
@@ -17,7 +19,8 @@
 //! writes results of its own. Today one thread runs them in turn; the bits do not depend on who does.
 //!
 //! **Order.** Every output adds its terms in the order of the pattern, and sums over the batch run over the panels in order,
-//! whatever tile does it. Results depend on the binary (see `lanes`), not on the shape of the batch around a sample.
+//! whatever tile does it. Results depend on the binary (see `lanes`), not on the shape of the batch around a sample
+//! (but for dX of a convolution where images are cut into strips: rows that two of them share are added up).
 //!
 //! The others: [`dense`] (the dense product, for `fastDense`), [`conv_dense`] and [`depthwise`] (dense convolutions, for `trainingKernels`), [`window`] (their geometry), [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
 //! [`random`] (numbers by hash), [`seeded`] (Top-KAST without its whole vector), [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
