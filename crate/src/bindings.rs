@@ -15,7 +15,7 @@ use crate::kernels::random::{self, Source, Spread};
 use crate::kernels::seeded::{self, Rank};
 use crate::kernels::top_k::NotANumber;
 use crate::kernels::window::Window;
-use crate::kernels::{depthwise, edit, pack, panels, peak, power, top_k};
+use crate::kernels::{depthwise, edit, pack, panels, peak, pool, power, top_k};
 use crate::lanes::Row;
 use crate::pattern::{CsrPattern, Indices};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -523,6 +523,16 @@ pub fn depthwise_filter_gradient(numbers: &[u32], batch: usize, x: usize, dy: us
     // SAFETY: the caller owns these addresses.
     let (x, dy, dw) = unsafe { (slice(x, batch * window.input()), slice(dy, batch * window.output()), slice_mut(dw, weights)) };
     depthwise::filter_gradient(&window, batch, x, dy, add, dw);
+}
+
+/// See [`pool::max_gradient`].
+#[wasm_bindgen(js_name = maxPoolGradient)]
+pub fn max_pool_gradient(numbers: &[u32], batch: usize, x: usize, dy: usize, dx: usize) {
+    let window = window(numbers);
+    // SAFETY: the caller owns these addresses.
+    let (x, dy, dx) =
+        unsafe { (slice(x, batch * window.input()), slice(dy, batch * window.output()), slice_mut(dx, batch * window.input())) };
+    pool::max_gradient(&window, batch, x, dy, dx);
 }
 
 /// Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].

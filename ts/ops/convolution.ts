@@ -51,7 +51,7 @@ function planned(
   return { window: windowOf(info), batch: info.batchSize, info };
 }
 
-function windowOf(info: Conv2DInfo): Window {
+export function windowOf(info: Conv2DInfo): Window {
   return {
     height: info.inHeight,
     width: info.inWidth,
@@ -77,12 +77,23 @@ export function conv2d<B extends tf.KernelBackend>(call: Call, bridge: OpenBridg
   const activation = activationOf(call);
   if (!plan || !activation) return;
   const { window, batch, info } = plan;
+  if (tf.getBackend() === 'wasm' && betterAsShipped(window)) return;
   if (bias && (bias.shape.length !== 1 || bias.shape[0] !== window.filters)) return;
   const inputs = bias ? [x, filter, bias] : [x, filter];
   const result = written(bridge, call.backend as B, info.outShape, inputs, (y, x, w, bias) =>
     conv.convForward(window, batch, x, w, bias, activation.relu, y),
   );
   return activation.finish(result);
+}
+
+/**
+ * Whether tfjs's wasm backend, which goes forward by XNNPACK, is faster: it packs no windows, and we need some channels and filters to make up for that. Batch
+ * 32, 3×3, 3 channels to 32 filters: 1.5 ms, ours 3.1; 16 to 32 both 2.1; 64 to 64 1.2 to 2 times as fast by ours.
+ * Kernels smaller than the stride it sets down at wrong places when padding is 'same'.
+ */
+function betterAsShipped(window: Window): boolean {
+  const overlaps = window.kernelHeight >= window.strideHeight && window.kernelWidth >= window.strideWidth;
+  return overlaps && (window.channels < 16 || window.filters < 32);
 }
 
 /** The gradient of the images, by which `tf.conv2dTranspose` goes forward. tfjs's has no dilations. */

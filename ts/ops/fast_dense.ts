@@ -19,6 +19,8 @@ import { trainingKernels } from './training_kernels.js';
  * tfjs's wasm backend runs both products of back-propagation in a scalar loop, its cpu backend all of them. With this, dense models train 14
  * to 24 times as fast on wasm; see `bench/record/step.node24.md`.
  *
+ * Convolutions, pooling and embeddings come along: this calls {@link trainingKernels}, and the function that it returns takes these back as well.
+ *
  * Calling it again changes nothing, except that it takes in a backend imported since. Throws where neither backend is there, and in a browser
  * before `ready()`. Operands and result of the largest product so far keep their room in this package's memory (`memory()`).
  *

@@ -1,6 +1,8 @@
-// The gradients of tfjs's pooling, without a copy: little is computed for each number, so that moving it would cost more than wasm gains.
+// The gradients of tfjs's pooling. That of the average is computed where it lies: copying it to our memory would cost more than is gained there.
 
 import * as tf from '@tensorflow/tfjs-core';
+import * as conv from '../wasm/conv.js';
+import { windowOf } from './convolution.js';
 import type { OpenBridge } from './kernel.js';
 import { type Call, written } from './replaced.js';
 
@@ -36,20 +38,9 @@ export function maxPoolGrad<B>(call: Call, bridge: OpenBridge<B>): tf.TensorInfo
   const { dy, input } = call.inputs as Record<'dy' | 'input', tf.TensorInfo>;
   const info = planned(call);
   if (!info) return;
-  const n = info.inChannels;
-  return written(bridge, call.backend as B, input.shape, [dy, input], (dx, dy, x) => {
-    dx.fill(0);
-    eachWindow(info, (pixels, count, out) => {
-      for (let c = 0; c < n; c++) {
-        let at = pixels[0] * n + c;
-        for (let i = 1; i < count; i++) {
-          const other = pixels[i] * n + c;
-          if (x[other] > x[at]) at = other;
-        }
-        dx[at] += dy[out * n + c];
-      }
-    });
-  });
+  return written(bridge, call.backend as B, input.shape, [dy, input], (dx, dy, x) =>
+    conv.maxPoolGradient(windowOf(info), info.batchSize, x, dy, dx),
+  );
 }
 
 /** dx of average pooling: each dy over its window, of which tfjs counts the padding. */

@@ -6,6 +6,36 @@ import { avgPoolGrad, maxPoolGrad } from './pool_gradients.js';
 import { replacing } from './replaced.js';
 import { unsortedSegmentSum } from './segment_sum.js';
 
+/**
+ * Gives tfjs what its wasm backend (4.22) lacks to train convolutional networks and embeddings, or does slowly, until the function that it returns is
+ * called: then `model.fit` trains plain `tf.layers` models with `conv1d`, `conv2d`, `conv2dTranspose`, `separableConv2d`, `depthwiseConv2d`, `embedding` and
+ * pooling on `wasm`. {@link fastDense} includes it.
+ *
+ * | kernel | on wasm as shipped | with this |
+ * |---|---|---|
+ * | `Conv2DBackpropFilter` | missing | 80 % of the multiply-add peak from 64 channels on |
+ * | `Conv2DBackpropInput` | scalar | 15 times as fast from 64 channels on |
+ * | `Conv2D`, `FusedConv2D` | XNNPACK | from 16 channels and 32 filters on ours: 1 to 2 times as fast, and with any activation |
+ * | `DepthwiseConv2dNativeBackpropFilter`, `…Input` | missing | any multiplier and dilation |
+ * | `UnsortedSegmentSum` (lookups going back) | missing | one pass over the rows |
+ * | `MaxPoolGrad`, `AvgPoolGrad` | as slow as a convolution | 10 times as fast |
+ *
+ * On `cpu` the same kernels take the place of tfjs's plain loops. Shapes, errors and gradients stay tfjs's; results differ in rounding only, and where tfjs's
+ * wasm backend is wrong: in `tf.conv2d` by a kernel smaller than its stride with padding 'same'. Other dtypes
+ * than float32 and `dataFormat: 'channelsFirst'` are left to the kernel that was there before; where there was none, tfjs says so as before. Of `tf.conv2d` with
+ * dilations tfjs has no gradient.
+ *
+ * Calling it again changes nothing, except that it takes in a backend imported since. Throws where neither backend is there, and in a browser before
+ * `ready()`. Images pass through this package's memory (`memory()`) in groups of 1 MB, or one by one if larger.
+ *
+ * ```js
+ * import '@tensorflow/tfjs-backend-wasm';
+ * import { trainingKernels } from 'tfjs-sparse';
+ * const undo = trainingKernels();
+ * await model.fit(xs, ys);
+ * undo();
+ * ```
+ */
 export const trainingKernels: () => () => void = replacing('trainingKernels', [
   [tf.Conv2D, conv2d],
   [tf.FusedConv2D, conv2d],

@@ -1,12 +1,12 @@
-// Dense and depthwise convolutions as calls, on typed arrays of tfjs's layout `[batch, height, width, channels]`. Images go through working memory in
+// Dense and depthwise convolutions, and max pooling, as calls, on typed arrays of tfjs's layout `[batch, height, width, channels]`. Images go through working memory in
 // groups: whole batches would push everything else out of the caches, and stay.
 
 import * as rust from '../../wasm/kernels.js';
 import { numbersOf, type Window } from '../pattern/window.js';
 import { carve, floats } from './memory.js';
 
-/** Numbers of images and outputs in a group: 4 MB. */
-const GROUP = 2 ** 20;
+/** Numbers of images and outputs in a group: 1 MB. */
+const GROUP = 2 ** 18;
 
 const inputSize = (w: Window): number => w.height * w.width * w.channels;
 const outputSize = (w: Window): number => w.outHeight * w.outWidth * w.filters;
@@ -80,6 +80,17 @@ function inputGradient(
     if (first === 0) floats(atW, w.length).set(w);
     copyImages(atDy, dy, output, first, count);
     kernel(numbers, count, atDy, atW, atDx);
+    dx.set(floats(atDx, count * input), first * input);
+  });
+}
+
+/** The gradient of the images of max pooling, `dx [batch, input]`, for images x and `dy [batch, output]`. */
+export function maxPoolGradient(window: Window, batch: number, x: Float32Array, dy: Float32Array, dx: Float32Array): void {
+  const [numbers, input, output] = [numbersOf(window), inputSize(window), outputSize(window)];
+  eachGroup(window, batch, [Math.max(GROUP, input)], (first, count, atX, atDy, [atDx]) => {
+    copyImages(atX, x, input, first, count);
+    copyImages(atDy, dy, output, first, count);
+    rust.maxPoolGradient(numbers, count, atX, atDy, atDx);
     dx.set(floats(atDx, count * input), first * input);
   });
 }

@@ -3,7 +3,7 @@
 //!
 //! With a multiplier above 1 the images are stretched to one channel per filter, one image at a time: the rest need not know.
 
-use super::window::{Axis, Window};
+use super::window::Window;
 use crate::lanes::F32x4;
 
 /// `dw [kernel, filters]` for `x [batch, input]` and `dy [batch, output]`. Overwrites `dw`, or adds to it.
@@ -76,18 +76,13 @@ fn meetings(window: &Window, each: &mut dyn FnMut(usize, usize, usize)) {
     let Window { rows, cols, .. } = *window;
     for out_row in 0..rows.output {
         for row_tap in 0..rows.kernel {
-            let Some(row) = input(rows, out_row, row_tap) else { continue };
+            let Some(row) = rows.seen(out_row, row_tap) else { continue };
             for out_col in 0..cols.output {
                 for col_tap in 0..cols.kernel {
-                    let Some(col) = input(cols, out_col, col_tap) else { continue };
+                    let Some(col) = cols.seen(out_col, col_tap) else { continue };
                     each(row_tap * cols.kernel + col_tap, row * cols.input + col, out_row * cols.output + out_col);
                 }
             }
         }
     }
-}
-
-/// What an output sees at a tap, if it is no padding.
-fn input(axis: Axis, output: usize, tap: usize) -> Option<usize> {
-    (output * axis.stride + tap * axis.dilation).checked_sub(axis.before).filter(|&i| i < axis.input)
 }

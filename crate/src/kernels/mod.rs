@@ -22,7 +22,7 @@
 //! whatever tile does it. Results depend on the binary (see `lanes`), not on the shape of the batch around a sample
 //! (but for dX of a convolution where images are cut into strips: rows that two of them share are added up).
 //!
-//! The others: [`dense`] (the dense product, for `fastDense`), [`conv_dense`] and [`depthwise`] (dense convolutions, for `trainingKernels`), [`window`] (their geometry), [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
+//! The others: [`dense`] (the dense product, for `fastDense`), [`conv_dense`], [`depthwise`] and [`pool`] (dense convolutions and max pooling, for `trainingKernels`), [`window`] (their geometry), [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
 //! [`random`] (numbers by hash), [`seeded`] (Top-KAST without its whole vector), [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
 
 pub mod backward;
@@ -36,6 +36,7 @@ pub mod gradient;
 pub mod optimizer;
 pub mod pack;
 pub mod peak;
+pub mod pool;
 pub mod power;
 pub mod random;
 pub mod seeded;

@@ -13,6 +13,13 @@ pub struct Axis {
     pub before: usize,
 }
 
+impl Axis {
+    /// The input that an output sees at a tap, if there is one.
+    pub fn seen(&self, output: usize, tap: usize) -> Option<usize> {
+        (output * self.stride + tap * self.dilation).checked_sub(self.before).filter(|&i| i < self.input)
+    }
+}
+
 /// A convolution of one image `[rows.input, cols.input, channels]` to `[rows.output, cols.output, filters]`, with tfjs's kernel `[rows.kernel, cols.kernel,
 /// channels, filters]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

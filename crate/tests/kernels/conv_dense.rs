@@ -1,9 +1,10 @@
-//! Dense and depthwise convolutions equal the naive reference exactly, forward and back.
+//! Dense and depthwise convolutions and max pooling equal the naive reference exactly, forward and back.
 
 use crate::support::{Random, reference};
 use tfjs_sparse_kernels::kernels::conv_dense::{filter_gradient, forward, input_gradient};
 use tfjs_sparse_kernels::kernels::dense::Scratch;
 use tfjs_sparse_kernels::kernels::depthwise;
+use tfjs_sparse_kernels::kernels::pool::max_gradient;
 use tfjs_sparse_kernels::kernels::window::Window;
 
 /// Of one dimension: input, output, kernel, stride, dilation, before.
@@ -75,6 +76,29 @@ fn check_depthwise(random: &mut Random, mut numbers: [usize; 14], multiplier: us
     assert_eq!(received_dw, dw.iter().map(|v| 2.0 * v).collect::<Vec<_>>(), "dw twice of {window:?}, batch {batch}, depthwise");
 }
 
+fn check_pool(random: &mut Random, mut numbers: [usize; 14], batch: usize) {
+    numbers[5] = numbers[2];
+    let window = Window::new(numbers);
+    // Few values, so that there are equal ones in a window.
+    let x: Vec<f32> = (0..batch * window.input()).map(|_| random.below(4) as f32).collect();
+    let dy = random.whole_numbers(batch * window.output());
+    let (mut largest, mut first) = (vec![f32::NEG_INFINITY; dy.len()], vec![None; dy.len()]);
+    reference::conv_products(numbers, batch, |[_, input, output]| {
+        if input % window.channels == output % window.channels && x[input] > largest[output] {
+            (largest[output], first[output]) = (x[input], Some(input));
+        }
+    });
+    let mut dx = vec![0.0; x.len()];
+    first.into_iter().zip(&dy).for_each(|(input, dy)| {
+        if let Some(input) = input {
+            dx[input] += dy
+        }
+    });
+    let mut received = vec![f32::NAN; x.len()];
+    max_gradient(&window, batch, &x, &dy, &mut received);
+    assert_eq!(received, dx, "dx of {window:?}, batch {batch}, max pooling");
+}
+
 #[test]
 fn equals_the_reference() {
     let (mut random, mut scratch) = (Random(0x5eed), Scratch::default());
@@ -91,6 +115,7 @@ fn equals_the_reference() {
                         let [channels, filters, batch] = [9, 17, 3].map(|most| 1 + random.below(most) as usize);
                         check(&mut random, &mut scratch, numbers(rows, cols, channels, filters), batch);
                         check_depthwise(&mut random, numbers(rows, cols, channels, 0), 1 + checked % 3, batch);
+                        check_pool(&mut random, numbers(rows, cols, channels, 0), batch);
                         checked += 1;
                     }
                 }
