@@ -187,6 +187,11 @@ export function lowest(scores: number, n: number, k: number): Uint32Array;
 export function lowestOfEachSign(weights: number, n: number, fraction: number): Uint32Array;
 
 /**
+ * See [`pool::max_gradient`].
+ */
+export function maxPoolGradient(numbers: Uint32Array | number[], batch: number, x: number, dy: number, dx: number): void;
+
+/**
  * See [`optimizer::momentum`].
  */
 export function momentum(values: number, gradients: number, m: number, n: number, learning_rate: number, mu: number, nesterov: boolean): void;
@@ -275,6 +280,7 @@ export interface InitOutput {
     readonly liveBytes: () => number;
     readonly lowest: (a: number, b: number, c: number) => [number, number, number, number];
     readonly lowestOfEachSign: (a: number, b: number, c: number) => [number, number, number, number];
+    readonly maxPoolGradient: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
     readonly momentum: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly pack: (a: number, b: number, c: number, d: number) => void;
     readonly pattern_colIndices16: (a: number) => [number, number];

@@ -690,6 +690,24 @@ export function lowestOfEachSign(weights, n, fraction) {
 }
 
 /**
+ * See [`pool::max_gradient`].
+ * @param {Uint32Array | number[]} numbers
+ * @param {number} batch
+ * @param {number} x
+ * @param {number} dy
+ * @param {number} dx
+ */
+export function maxPoolGradient(numbers, batch, x, dy, dx) {
+    const val2 = +batch;
+    const val3 = +x;
+    const val4 = +dy;
+    const val5 = +dx;
+    const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+    const len0 = WASM_VECTOR_LEN;
+    wasm.maxPoolGradient(ptr0, len0, val2, val3, val4, val5);
+}
+
+/**
  * See [`optimizer::momentum`].
  * @param {number} values
  * @param {number} gradients
@@ -1065,4 +1083,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '642471e50aaf4393';
+export const STAMP = 'e25914266ee56128';

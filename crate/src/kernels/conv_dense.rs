@@ -18,6 +18,7 @@ use std::ops::Range;
 
 /// `y [batch, output] = act(x ∗ w + bias)` for `x [batch, input]`, `w [kernel, channels, filters]`, `bias [filters]`. Overwrites `y`.
 /// Cost: batch · output · kernel · channels multiply-adds, those on padding among them.
+#[allow(clippy::too_many_arguments)] // what a convolution is, what it reads, how it ends, and where it writes
 pub fn forward(
     window: &Window,
     batch: usize,
