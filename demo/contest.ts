@@ -7,6 +7,8 @@ import type { Settings } from './settings.js';
 
 /** Steps of the fit by which a run's length in steps is guessed: schedules of methods need it. */
 const TRIAL_STEPS = 150;
+/** Milliseconds after which it ends anyway. */
+const TRIAL_TIME = 2000;
 /** Milliseconds between two looks at a network. */
 const LOOK = 500;
 /** Test images that a look takes, so that it is over soon; all of them at the end. */
@@ -119,7 +121,10 @@ export class Contestant {
       data: { base: this.base, images, model, count: Math.min(images, TRIAL_STEPS * batchSize) },
       batchSize,
       interval: 0,
-      onProgress: (progress) => void seen.push(progress),
+      onProgress: async (progress) => {
+        seen.push(progress);
+        if (progress.milliseconds > TRIAL_TIME) await trainer.cancel();
+      },
     });
     const [half, end] = [seen[seen.length >> 1], seen[seen.length - 1]];
     return half === end ? end.milliseconds / end.step : (end.milliseconds - half.milliseconds) / (end.step - half.step);
