@@ -5,6 +5,7 @@ const names = [
   'shares',
   'kernels',
   'dense',
+  'conv_dense',
   'conv_sparse',
   'top_k',
   'step',

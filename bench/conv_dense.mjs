@@ -1,0 +1,183 @@
+// Dense convolutions: the kernels as shares of the multiply-add peak of the same process, and what trainingKernels() gives tfjs's own kernels.
+
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
+import '@tensorflow/tfjs-backend-wasm';
+import { memory, Random, trainingKernels } from '../dist/index.js';
+import { numbersOf, windowOver } from '../dist/pattern/window.js';
+import { carve, floats } from '../dist/wasm/memory.js';
+import * as rust from '../wasm/kernels.js';
+import { check, interleaved, markdown, peakGflops, record } from './support.mjs';
+
+/** Images `batch × size² × channels`, kernels `kernel² × filters`; what a LeNet, a small ResNet and a MobileNet ask for. */
+const SHAPES = [
+  { batch: 64, size: 28, channels: 1, kernel: 5, filters: 20, stride: 1 },
+  { batch: 64, size: 12, channels: 20, kernel: 5, filters: 50, stride: 1 },
+  { batch: 32, size: 32, channels: 3, kernel: 3, filters: 32, stride: 1 },
+  { batch: 32, size: 32, channels: 32, kernel: 3, filters: 32, stride: 1 },
+  { batch: 32, size: 32, channels: 64, kernel: 3, filters: 64, stride: 1 },
+  { batch: 32, size: 16, channels: 128, kernel: 3, filters: 128, stride: 1 },
+  { batch: 32, size: 8, channels: 256, kernel: 3, filters: 256, stride: 1 },
+  { batch: 32, size: 32, channels: 64, kernel: 3, filters: 128, stride: 2 },
+  { batch: 32, size: 28, channels: 128, kernel: 1, filters: 256, stride: 1 },
+];
+const DEPTHWISE = [
+  { batch: 32, size: 28, channels: 128, kernel: 3, stride: 1 },
+  { batch: 32, size: 28, channels: 128, kernel: 3, stride: 2 },
+  { batch: 32, size: 14, channels: 256, kernel: 5, stride: 1 },
+];
+const POOL = { batch: 32, size: 32, channels: 64, kernel: 2, stride: 2 };
+
+const name = ({ batch, size, channels, kernel, filters, stride }) =>
+  `${batch} × ${size}×${size}×${channels}, ${kernel}×${kernel}${filters ? `×${filters}` : ''}${stride > 1 ? `, stride ${stride}` : ''}`;
+
+function windowOf({ size, kernel, stride, channels, filters }) {
+  const args = { kernelSize: [kernel, kernel], strides: [stride, stride], padding: 'same', dilationRate: [1, 1] };
+  return windowOver(args, [size, size], channels, filters);
+}
+
+/** Shares of peak of the three products, with packing, in our memory. */
+async function kernels(shape, how, peakBefore) {
+  const { batch } = shape;
+  const window = windowOf(shape);
+  const sizes = [
+    window.height * window.width * window.channels * batch,
+    window.kernelHeight * window.kernelWidth * window.channels * window.filters,
+    window.outHeight * window.outWidth * window.filters * batch,
+  ];
+  const random = new Random(1);
+  const [x, w, dy] = sizes.map((n) => Float32Array.from({ length: n }, () => random.next() - 0.5));
+  const [atX, atW, atDy, atY, atDw, atDx] = carve(...sizes, sizes[2], sizes[1], sizes[0]);
+  [x, w, dy].forEach((values, i) => {
+    floats([atX, atW, atDy][i], values.length).set(values);
+  });
+  const numbers = numbersOf(window);
+  const runs = {
+    forward: () => rust.convForward(numbers, batch, atX, atW, 0, false, atY),
+    'input gradient': () => rust.convInputGradient(numbers, batch, atDy, atW, atDx),
+    'filter gradient': () => rust.convFilterGradient(numbers, batch, atX, atDy, false, atDw),
+  };
+  for (const run of Object.values(runs)) run();
+  // The three are one trilinear form of x, w and dy.
+  const dot = (a, at) => floats(at, a.length).reduce((sum, value, i) => sum + value * a[i], 0);
+  const [y, dx, dw] = [dot(dy, atY), dot(x, atDx), dot(w, atDw)];
+  check(
+    Math.abs(y - dx) < 1e-3 * (1 + Math.abs(y)) + 0.5 && Math.abs(y - dw) < 1e-3 * (1 + Math.abs(y)) + 0.5,
+    `${y}, ${dx}, ${dw} of ${name(shape)}`,
+  );
+  const peak = Math.max(peakBefore, peakGflops());
+  const times = await interleaved(runs, how);
+  return { peak, times, gflop: (2 * sizes[2] * sizes[1]) / window.filters / 1e9 };
+}
+
+const call = (kernel, inputs, attrs) => tf.engine().runKernel(kernel, inputs, attrs);
+
+/** Times of tfjs's kernels by name, as shipped and with ours; where tfjs-wasm has none, as shipped is its cpu backend, once. */
+async function layer(runs, how) {
+  const times = {};
+  for (const [kernel, { inputs, attrs }] of Object.entries(runs)) {
+    const run = () => call(kernel, inputs, attrs).dispose();
+    const answer = () => tf.tidy(() => call(kernel, inputs, attrs).dataSync());
+    await tf.setBackend(tf.getKernel(kernel, 'wasm') ? 'wasm' : 'cpu');
+    const backend = tf.getBackend();
+    // That of tfjs-wasm is wrong where all of a window is negative.
+    if (kernel === tf.MaxPoolGrad) await tf.setBackend('cpu');
+    const expected = answer();
+    await tf.setBackend(backend);
+    const shipped = (await interleaved({ run }, { warmup: 0, rounds: backend === 'cpu' ? 1 : Math.min(5, how.rounds) })).run.min;
+    await tf.setBackend('wasm');
+    const undo = trainingKernels();
+    const received = answer();
+    check(
+      received.every((value, i) => Math.abs(value - expected[i]) <= 2e-3 * Math.max(1, Math.abs(expected[i]))),
+      kernel,
+    );
+    const ours = (await interleaved({ run }, how)).run.min;
+    undo();
+    times[kernel] = { shipped, ours, backend };
+  }
+  return times;
+}
+
+function depthwiseRuns({ batch, size, channels, kernel, stride }) {
+  const out = Math.ceil(size / stride);
+  const inputShape = [batch, size, size, channels];
+  const filterShape = [kernel, kernel, channels, 1];
+  const [x, filter, dy] = [tf.randomNormal(inputShape), tf.randomNormal(filterShape), tf.randomNormal([batch, out, out, channels])];
+  const attrs = { strides: stride, pad: 'same', dilations: 1, dataFormat: 'NHWC' };
+  return {
+    [tf.DepthwiseConv2dNativeBackpropInput]: { inputs: { dy, filter }, attrs: { ...attrs, inputShape } },
+    [tf.DepthwiseConv2dNativeBackpropFilter]: { inputs: { x, dy }, attrs: { ...attrs, filterShape } },
+  };
+}
+
+function convRuns({ batch, size, channels, kernel, filters, stride }, short) {
+  const out = Math.ceil(size / stride);
+  const inputShape = [batch, size, size, channels];
+  const filterShape = [kernel, kernel, channels, filters];
+  const [x, filter, dy] = [tf.randomNormal(inputShape), tf.randomNormal(filterShape), tf.randomNormal([batch, out, out, filters])];
+  const attrs = { strides: stride, pad: 'same', dilations: 1, dataFormat: 'NHWC' };
+  return {
+    [tf.Conv2D]: { inputs: { x, filter }, attrs },
+    [tf.Conv2DBackpropInput]: { inputs: { dy, filter }, attrs: { ...attrs, inputShape } },
+    // tfjs's cpu backend needs minutes.
+    ...(short && channels < 4 ? { [tf.Conv2DBackpropFilter]: { inputs: { x, dy }, attrs: { ...attrs, filterShape } } } : {}),
+  };
+}
+
+function poolRuns({ batch, size, channels, kernel, stride }) {
+  const input = tf.randomNormal([batch, size, size, channels]);
+  const output = tf.maxPool(input, kernel, stride, 'same');
+  const attrs = { filterSize: kernel, strides: stride, pad: 'same' };
+  return {
+    [tf.MaxPoolGrad]: { inputs: { dy: output, input, output }, attrs },
+    [tf.AvgPoolGrad]: { inputs: { dy: output, input }, attrs },
+  };
+}
+
+export async function run({ short }) {
+  const how = short ? { warmup: 1, rounds: 2 } : { warmup: 3, rounds: 30 };
+  const small = (shape) => (short ? { ...shape, batch: 2 } : shape);
+  let peak = 0;
+  const shares = [];
+  for (const shape of SHAPES.map(small)) {
+    const result = await kernels(shape, how, peak);
+    peak = result.peak;
+    shares.push({ shape, ...result });
+  }
+  await tf.setBackend('wasm');
+  const layers = [];
+  for (const [shapes, runsOf] of [
+    [SHAPES, convRuns],
+    [DEPTHWISE, depthwiseRuns],
+    [[POOL], poolRuns],
+  ]) {
+    for (const shape of shapes.map(small)) {
+      const runs = runsOf(shape, short);
+      const times = await layer(runs, how);
+      layers.push({ shape, times });
+      tf.dispose(Object.values(runs).flatMap(({ inputs }) => Object.values(inputs)));
+    }
+  }
+  const percent = (share) => `${(100 * share).toFixed(0)} %`;
+  const kernelRows = shares.map(({ shape, times, gflop }) => [
+    name(shape),
+    ...Object.values(times).map(({ min }) => percent(gflop / (min / 1000) / peak)),
+  ]);
+  const layerRows = layers.flatMap(({ shape, times }) =>
+    Object.entries(times).map(([kernel, { shipped, ours, backend }]) => [
+      `${kernel} of ${name(shape)}`,
+      `${shipped.toFixed(2)}${backend === 'cpu' ? ' (cpu)' : ''}`,
+      ours.toFixed(2),
+      `${(shipped / ours).toFixed(1)}×`,
+    ]),
+  );
+  const text = [
+    `Shares of the multiply-add peak of ${peak.toFixed(1)} GFLOP/s (${memory().variant}), products with padding counted; minimum of ${how.rounds} rounds.`,
+    markdown(['', 'forward', 'input gradient', 'filter gradient'], kernelRows),
+    "tfjs's kernels on its wasm backend, ms: as shipped (where it has none, on cpu, once) and after `trainingKernels()`, copies included.",
+    markdown(['', 'as shipped', 'with ours', ''], layerRows),
+  ].join('\n\n');
+  console.log(text);
+  if (!short) record('conv_dense', { peakGflops: peak, shares, layers }, text);
+}
