@@ -90,8 +90,7 @@ pub fn multiply([m, n, k]: [usize; 3], a: Operand, b: Operand, c: Target, scratc
                     let right = &right[strip * spacing(&terms)..][..terms.len()];
                     for (tile, starts) in starts.chunks(LEFT).enumerate() {
                         let left = &left[tile * spacing(&terms)..][..terms.len()];
-                        let at = from_fn(|i| starts.get(i).map_or(usize::MAX, |start| start + col));
-                        let mut out = Out { c: c.values, at, width: RIGHT.min(n - col) };
+                        let mut out = Out { c: c.values, starts, cols: col..n.min(col + RIGHT) };
                         let start = if terms.start == 0 && !c.add { [[F32x4::splat(0.0); 2]; LEFT] } else { out.read() };
                         out.write(sums(left, right, start));
                     }
@@ -255,22 +254,25 @@ fn eight(from: &[f32]) -> [F32x4; 2] {
 /// The part of C that a tile stands for; at the edges smaller than it.
 struct Out<'c> {
     c: &'c mut [f32],
-    /// Where each row of the tile begins; beyond the last one nowhere.
-    at: [usize; LEFT],
-    width: usize,
+    /// Where the rows begin.
+    starts: &'c [usize],
+    cols: Range<usize>,
 }
 
 impl Out<'_> {
     #[inline(always)]
     fn read(&self) -> Tile {
-        self.at.map(|at| self.c.get(at..).map_or([F32x4::splat(0.0); 2], |row| eight(&row[..self.width])))
+        let mut tile = [[F32x4::splat(0.0); 2]; LEFT];
+        for (start, lanes) in self.starts.iter().zip(&mut tile) {
+            *lanes = eight(&self.c[*start..][self.cols.clone()]);
+        }
+        tile
     }
 
     #[inline(always)]
     fn write(&mut self, tile: Tile) {
-        for (at, lanes) in self.at.into_iter().zip(tile) {
-            let Some(row) = self.c.get_mut(at..) else { break };
-            let to = &mut row[..self.width];
+        for (start, lanes) in self.starts.iter().zip(tile) {
+            let to = &mut self.c[*start..][self.cols.clone()];
             let eight = lanes.map(F32x4::to_array);
             match <&mut [f32; RIGHT]>::try_from(&mut *to) {
                 Ok(whole) => whole.copy_from_slice(eight.as_flattened()),
