@@ -9,6 +9,7 @@ const names = [
   'conv_sparse',
   'top_k',
   'step',
+  'cnn',
   'edits',
   'memory',
   'accuracy',
@@ -17,7 +18,7 @@ const names = [
   'crossing',
   'engines',
 ];
-const results = ['results/powerprop', 'results/lenet', 'results/set_fashion'];
+const results = ['results/powerprop', 'results/lenet', 'results/set_fashion', 'results/cnn'];
 const args = process.argv.slice(2);
 const short = args.includes('--short');
 if (short) names.push('results');

@@ -44,8 +44,8 @@ export const firstOf = (/** @type {Samples} */ samples, /** @type {number} */ co
 export const lastOf = (/** @type {Samples} */ samples, /** @type {number} */ count) =>
   pick(samples, range(samples.count - count, samples.count));
 
-/** Images scaled to [0, 1] and one-hot labels of some samples, as tensors. @param {Samples} samples @param {ArrayLike<number>} chosen */
-export function tensors({ images, labels, count }, chosen, classes = 10) {
+/** Images scaled to [0, 1], as the model takes them, and one-hot labels of some samples. @param {import('@tensorflow/tfjs-layers').LayersModel} model @param {Samples} samples @param {ArrayLike<number>} chosen */
+function tensors(model, { images, labels, count }, chosen, classes = 10) {
   const features = images.length / count;
   const x = new Float32Array(chosen.length * features);
   const y = new Float32Array(chosen.length * classes);
@@ -54,7 +54,7 @@ export function tensors({ images, labels, count }, chosen, classes = 10) {
     for (let f = 0; f < features; f++) x[i * features + f] = images[from + f] / 255;
     y[i * classes + labels[chosen[i]]] = 1;
   }
-  return [tf.tensor2d(x, [chosen.length, features]), tf.tensor2d(y, [chosen.length, classes])];
+  return [tf.tensor(x, [chosen.length, ...model.inputs[0].shape.slice(1)]), tf.tensor2d(y, [chosen.length, classes])];
 }
 
 /** Batches without end, epoch after epoch, each in an order of its own. @param {number} count @param {number} size @param {number} seed */
@@ -75,7 +75,7 @@ function* batches(count, size, seed) {
 export async function train(model, samples, { steps, batch, seed, method, rate, every = Infinity, then }) {
   const source = batches(samples.count, batch, seed);
   for (let step = 1; step <= steps; step++) {
-    const [x, y] = tensors(samples, source.next().value);
+    const [x, y] = tensors(model, samples, source.next().value);
     if (rate) model.optimizer.learningRate = rate(step);
     const loss = /** @type {number} */ (await model.trainOnBatch(x, y));
     tf.dispose([x, y]);
@@ -93,7 +93,7 @@ export function accuracy(model, samples, size = 1000) {
   for (let first = 0; first < samples.count; first += size) {
     const chosen = range(first, Math.min(first + size, samples.count));
     right += tf.tidy(() => {
-      const [x, y] = tensors(samples, chosen);
+      const [x, y] = tensors(model, samples, chosen);
       return tf.sum(tf.equal(tf.argMax(model.predictOnBatch(x), 1), tf.argMax(y, 1))).dataSync()[0];
     });
   }

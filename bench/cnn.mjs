@@ -1,0 +1,180 @@
+// One training step of two convolutional networks, dense and sparse, interleaved in one run.
+
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import '@tensorflow/tfjs-backend-cpu';
+import '@tensorflow/tfjs-backend-wasm';
+import { erk, fastDense, layers, optimizers, Random, toDense } from '../dist/index.js';
+import { check, interleaved, markdown, record } from './support.mjs';
+
+/** Kernels `[height, width, channels, filters]` and `[in, units]` in order, 'pool' and 'flatten'. */
+const NETWORKS = {
+  'LeNet-5': {
+    batch: 64,
+    input: [28, 28, 1],
+    padding: ['same', 'valid'],
+    parts: [[5, 5, 1, 6], 'pool', [5, 5, 6, 16], 'pool', 'flatten', [400, 120], [120, 84], [84, 10]],
+  },
+  'VGG-like': {
+    batch: 32,
+    input: [32, 32, 3],
+    padding: Array(6).fill('same'),
+    parts: [
+      [3, 3, 3, 64],
+      [3, 3, 64, 64],
+      'pool',
+      [3, 3, 64, 128],
+      [3, 3, 128, 128],
+      'pool',
+      [3, 3, 128, 256],
+      [3, 3, 256, 256],
+      'pool',
+      'flatten',
+      [4096, 256],
+      [256, 10],
+    ],
+  },
+};
+
+/** All layers at one density, and ERK's, which `train --model lenet5` takes. */
+const SPARSE = { 0.2: 0.2, 0.1: 0.1, '0.1, ERK': 'erk', 0.05: 0.05 };
+
+const kernelsOf = ({ parts }) => parts.filter((part) => typeof part !== 'string');
+const densitiesOf = (network, density) =>
+  density === 'erk' ? erk(kernelsOf(network), 0.1) : kernelsOf(network).map(() => /** @type {number} */ (density));
+
+/** A compiled model, sparse where there are densities. */
+function build(network, densities) {
+  const { parts, padding, input } = network;
+  const model = tfl.sequential();
+  const last = parts.length - 1;
+  let i = 0;
+  for (const [at, part] of parts.entries()) {
+    if (part === 'pool') model.add(tfl.layers.maxPooling2d({ poolSize: 2 }));
+    else if (part === 'flatten') model.add(tfl.layers.flatten());
+    else {
+      const seed = i;
+      const common = { activation: at === last ? 'softmax' : 'relu', ...(i === 0 ? { inputShape: input } : {}) };
+      const how = densities
+        ? { ...common, kernelInitializer: 'heNormal', density: densities[i], seed }
+        : { ...common, kernelInitializer: tfl.initializers.heNormal({ seed }) };
+      const { conv2d, dense } = densities ? layers : tfl.layers;
+      const [filters, kernelSize] = [part.at(-1), part.slice(0, 2)];
+      model.add(part.length === 4 ? conv2d({ ...how, filters, kernelSize, padding: padding[i] }) : dense({ ...how, units: filters }));
+      i++;
+    }
+  }
+  return compile(model, densities !== undefined);
+}
+
+function compile(model, sparse) {
+  model.compile({ optimizer: sparse ? optimizers.sgd(0.01) : tf.train.sgd(0.01), loss: 'categoricalCrossentropy' });
+  return model;
+}
+
+/** Kernels are registered for the whole process: each step has its own, and puts others in place only after another's turn. */
+let undo;
+function useOurs(ours) {
+  if (ours) undo ??= fastDense();
+  else {
+    undo?.();
+    undo = undefined;
+  }
+}
+
+/** One training step of a model; resolves to the loss. */
+function stepOf(model, { x, y }, backend = 'wasm', ours = true) {
+  return async () => {
+    if (tf.getBackend() !== backend) await tf.setBackend(backend);
+    useOurs(ours);
+    return model.trainOnBatch(x, y);
+  };
+}
+
+function dataOf({ batch, input }) {
+  const random = new Random(3);
+  const x = tf.tensor(
+    Float32Array.from({ length: batch * tf.util.sizeFromShape(input) }, () => random.next()),
+    [batch, ...input],
+  );
+  const classes = new Float32Array(batch * 10);
+  for (let i = 0; i < batch; i++) classes[i * 10 + (i % 10)] = 1;
+  return { x, y: tf.tensor2d(classes, [batch, 10]) };
+}
+
+/** At density 1 three steps have the losses of tfjs's own layers from the same weights. */
+async function checkAnswer(network, data) {
+  useOurs(true);
+  const full = build(network, densitiesOf(network, 1));
+  const plain = compile(await toDense(full), false);
+  const [ours, theirs] = [stepOf(full, data), stepOf(plain, data)];
+  for (let i = 0; i < 3; i++) {
+    const [a, b] = [await ours(), await theirs()];
+    check(Math.abs(a - b) < 1e-3, `step ${i + 1} at density 1: loss ${a}, dense ${b}`);
+  }
+  for (const model of [full, plain]) model.dispose();
+}
+
+/** What tfjs's wasm backend says of a dense step without our kernels; nothing if it does it. */
+async function refusal(network, data) {
+  const model = build(network);
+  const said = await stepOf(model, data, 'wasm', false)().then(
+    () => undefined,
+    (error) => error.message.split('\n')[0],
+  );
+  model.dispose();
+  return said;
+}
+
+export async function run({ short }) {
+  tf.enableProdMode();
+  await tf.setBackend('wasm');
+  const results = [];
+  const tables = [];
+  for (const [name, network] of Object.entries(NETWORKS)) {
+    const small = name === 'LeNet-5';
+    const data = dataOf(network);
+    if (small || !short) await checkAnswer(network, data);
+    const shipped = await refusal(network, data);
+    check(/Conv2DBackpropFilter.*not registered/.test(shipped ?? ''), `tfjs-wasm as shipped: ${shipped ?? 'it trains'}`);
+    const steps = Object.fromEntries(
+      Object.entries(SPARSE).map(([label, density]) => [`ours at ${label}`, stepOf(build(network, densitiesOf(network, density)), data)]),
+    );
+    steps['tfjs-wasm with fastDense()'] = stepOf(build(network), data);
+    const first = {};
+    for (const [label, step] of Object.entries(steps)) first[label] = await step();
+    // So that the engine has compiled all of them for good.
+    await interleaved(steps, { warmup: 0, rounds: small ? 5 : 1, turn: short ? 0 : 200 });
+    const quick = { rounds: 2, turn: 30 };
+    const times = await interleaved(steps, short ? quick : { rounds: small ? 15 : 8, turn: small ? 150 : 300 });
+    for (const [label, step] of Object.entries(steps)) {
+      const last = await step();
+      check(Number.isFinite(last) && last < first[label], `${label}: loss went from ${first[label]} to ${last}`);
+    }
+    // One step of the other takes minutes.
+    if (small || !short) {
+      const plain = stepOf(build(network), data, 'cpu', false);
+      Object.assign(times, await interleaved({ 'tfjs-cpu': plain }, { warmup: small && !short ? 1 : 0, rounds: small && !short ? 3 : 1 }));
+      const loss = await (small ? plain() : 0);
+      check(Number.isFinite(loss), `tfjs-cpu: loss ${loss}`);
+      await tf.setBackend('wasm');
+    }
+    const dense = times['tfjs-wasm with fastDense()'].median;
+    results.push({ name, batch: network.batch, shipped, times });
+    const rows = Object.entries(times).map(([label, t]) => [label, ms(t.median), ms(t.min), `${(dense / t.median).toPrecision(2)}×`]);
+    rows.splice(5, 0, ['tfjs-wasm as shipped', 'cannot train', '', '']);
+    const head = ['', 'median ms', 'min ms', 'as fast as dense'];
+    tables.push(`**${name}, batch ${network.batch}**\n\n${markdown(head, rows)}`);
+    console.log(tables.at(-1), '\n');
+  }
+  const weights = Object.entries(NETWORKS).map(([name, network]) => {
+    const sizes = kernelsOf(network).map((kernel) => kernel.reduce((a, b) => a * b, 1));
+    return `${name}: ${network.input.join('×')}, kernels ${kernelsOf(network)
+      .map((kernel) => kernel.join('×'))
+      .join(', ')}, ${sizes.reduce((a, b) => a + b, 0)} weights`;
+  });
+  const text = `One training step on made-up images, SGD, \`trainOnBatch\`, loss read back. ${weights.join('. ')}. Ours at one density in all layers, or at 0.1 shared by ERK; the rivals dense. \`fastDense()\`, which gives tfjs this package's dense convolutions, products and pooling gradients (\`trainingKernels()\` is among them), is on for ours and for the dense wasm row. As shipped, tfjs's wasm backend has no gradient of a convolution's kernel and cannot train. tfjs-cpu: three steps of LeNet-5; of the other one, not run before.\n\n${tables.join('\n\n')}`;
+  if (!short) record('cnn', { results }, text);
+}
+
+const ms = (/** @type {number} */ value) => (value < 100 ? value.toFixed(2) : value.toFixed(0));
