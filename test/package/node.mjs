@@ -7,7 +7,7 @@ import { node, VERSIONS } from '../../scripts/nodes.mjs';
 import { fill, ROOT, run } from './project.mjs';
 import { parsed, same } from './same.mjs';
 
-const EXAMPLES = ['first-model.mjs', 'own-loop.mjs', 'own-method.mjs'];
+const EXAMPLES = ['first-model.mjs', 'own-loop.mjs', 'own-method.mjs', 'cnn.mjs'];
 const CLI = 'node_modules/tfjs-sparse/dist/cli/main.js';
 
 export async function test({ check, packed, expected }) {
