@@ -33,6 +33,8 @@ describe('train --model lenet5', () => {
     const history = await historyOf('first');
     expect(history.at(-1).testAccuracy).toBeGreaterThan(0.9);
     expect(history[0].density).toBeCloseTo(0.2, 2);
+    // Its convolutions have 4 % of the weights.
+    expect([history[0].layers.conv1, history[0].layers.conv2]).toEqual([1, 1]);
   });
 
   test('a run that goes on equals one that was never stopped, bit for bit', async () => {
@@ -45,6 +47,7 @@ describe('train --model lenet5', () => {
   test.each([
     ['--method', 'static', '--optimizer', 'momentum', '--alpha', '2'],
     ['--method', 'set', '--every', '3', '--distribution', 'uniform', '--backend', 'cpu'],
+    ['--method', 'ggr', '--distribution', 'erk', '--every', '5'],
     ['--method', 'gse', '--every', '5'],
     ['--densities', '1,0.3,0.1,0.1,1', '--every', '7'],
   ])('%s %s', async (...args) => {

@@ -11,7 +11,7 @@ import { snfs } from '../methods/snfs.js';
 import { staticPattern } from '../methods/static.js';
 import { topKast } from '../methods/top_kast.js';
 import { adam, momentum, sgd } from '../optimizers/index.js';
-import { erk, uniform } from '../pattern/distribution.js';
+import { er, erk, uniform } from '../pattern/distribution.js';
 import type { KernelShape } from '../pattern/kernel_shape.js';
 import type { Training } from '../topology/training.js';
 import type { MethodName, TrainOptions } from './options.js';
@@ -44,7 +44,7 @@ export function buildNetwork(options: TrainOptions, features: number, classes: n
   const parts = kind === 'lenet5' ? lenet5(classes) : mlp([features, ...layers, classes]);
   const inputShape = kind === 'lenet5' ? [LENET5_SIDE, LENET5_SIDE, 1] : [features];
   const shapes = parts.map(({ kernel }) => kernel);
-  const share = options.distribution === 'erk' ? erk : uniform;
+  const share = { erk, er, uniform }[options.distribution];
   const forward = densities ?? share(shapes, density);
   // With custom densities B grows in the proportion that the two overall densities have.
   const ratio = options.backwardDensity / density;

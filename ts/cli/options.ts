@@ -16,7 +16,7 @@ export interface TrainOptions {
   layers: number[];
   density: number;
   backwardDensity: number;
-  distribution: 'erk' | 'uniform';
+  distribution: 'erk' | 'er' | 'uniform';
   densities?: number[];
   method: MethodName;
   every?: number;
@@ -64,7 +64,12 @@ export function withTrainOptions(command: Command): Command {
     .option('--layers <widths>', 'units of the hidden layers (mlp)', list(count), [300, 100])
     .option('--density <share>', 'share of all weights in the forward pass', density, 0.1)
     .option('--backward-density <share>', 'share that is trained (top-kast; default: twice --density)', density)
-    .addOption(new Option('--distribution <name>', 'how layers share the weights').choices(['erk', 'uniform']).default('erk'))
+    .addOption(
+      new Option(
+        '--distribution <name>',
+        'how layers share the weights (default: erk; er for lenet5, which leaves its convolutions dense)',
+      ).choices(['erk', 'er', 'uniform']),
+    )
     .option('--densities <shares>', 'density of each layer, output layer included, instead of a distribution', list(density))
     .addOption(new Option('--method <name>', 'what moves the weights').choices(METHODS).default('top-kast'))
     .option('--every <steps>', 'steps from one change of the patterns to the next (default: 1 for top-kast, 1000 for gse, else 100)', count)
@@ -200,7 +205,7 @@ export function checkSaved(found: Partial<Record<keyof TrainOptions, unknown>>):
     layers: [listOf(isCount), 'widths'],
     density: [isShare, 'a density in (0, 1]'],
     backwardDensity: [isShare, 'a density in (0, 1]'],
-    distribution: isOneOf('erk', 'uniform'),
+    distribution: isOneOf('erk', 'er', 'uniform'),
     densities: [optional(listOf(isShare)), 'densities in (0, 1]'],
     method: isOneOf(...METHODS),
     every: [optional(isCount), 'a whole number >= 1'],

@@ -26,6 +26,7 @@ const YIELD_MS = 50;
 /** Trains, saves, prints the table. Resolves to false when it was interrupted. */
 export async function train(options: TrainOptions, given: ReadonlySet<string>): Promise<boolean> {
   options.backwardDensity ??= Math.min(1, 2 * options.density);
+  options.distribution ??= options.model === 'lenet5' ? 'er' : 'erk';
   checkTogether(options, given);
   const resumed = options.resume === undefined ? undefined : await resume(options, given);
   await useBackend(resumed?.state.options.backend ?? options.backend);
