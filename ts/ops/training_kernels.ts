@@ -13,7 +13,7 @@ import { unsortedSegmentSum } from './segment_sum.js';
  *
  * | kernel | on wasm as shipped | with this |
  * |---|---|---|
- * | `Conv2DBackpropFilter` | missing | 80 % of the multiply-add peak from 64 channels on |
+ * | `Conv2DBackpropFilter` | missing | about 80 % of the multiply-add peak from 64 channels on |
  * | `Conv2DBackpropInput` | scalar | 15 times as fast from 64 channels on |
  * | `Conv2D`, `FusedConv2D` | XNNPACK | from 16 channels and 32 filters on ours: 1 to 2 times as fast, and with any activation |
  * | `DepthwiseConv2dNativeBackpropFilter`, `…Input` | missing | any multiplier and dilation |
