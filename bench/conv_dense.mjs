@@ -7,6 +7,7 @@ import { memory, Random, trainingKernels } from '../dist/index.js';
 import { numbersOf, windowOver } from '../dist/pattern/window.js';
 import { carve, floats } from '../dist/wasm/memory.js';
 import * as rust from '../wasm/kernels.js';
+import * as jax from './rivals/jax.mjs';
 import { check, interleaved, markdown, peakGflops, record } from './support.mjs';
 
 /** Images `batch × size² × channels`, kernels `kernel² × filters`; what a LeNet, a small ResNet and a MobileNet ask for. */
@@ -135,6 +136,68 @@ function poolRuns({ batch, size, channels, kernel, stride }) {
   };
 }
 
+/** Forward, and both gradients, ms: tfjs with ours, as shipped on wasm and on cpu, and jax-js. The slow ones need seconds: few images, one run. */
+async function rivals(short) {
+  const shape = short
+    ? { batch: 2, size: 8, channels: 16, kernel: 3, filters: 16, stride: 1 }
+    : { batch: 4, size: 16, channels: 128, kernel: 3, filters: 128, stride: 1 };
+  const { batch, size, channels, kernel, filters } = shape;
+  const random = new Random(5);
+  const numbers = (n) => Float32Array.from({ length: n }, () => random.next() - 0.5);
+  const [images, weights] = [numbers(batch * size * size * channels), numbers(kernel * kernel * channels * filters)];
+  const inputShape = [batch, size, size, channels];
+  const filterShape = [kernel, kernel, channels, filters];
+  const attrs = { strides: 1, pad: 'same', dilations: 1, dataFormat: 'NHWC' };
+  const sum = (tensor) => tf.tidy(() => tf.sum(tensor).dataSync()[0]);
+  const timed = async (run) => {
+    const begin = performance.now();
+    const results = [await run()].flat();
+    const ms = performance.now() - begin;
+    const sums = results.map((result) => (typeof result === 'number' ? result : sum(result)));
+    tf.dispose(results.filter((result) => typeof result !== 'number'));
+    return { ms, sums };
+  };
+  const best = async (run, times) => {
+    let least = await timed(run);
+    for (let i = 1; i < times; i++) {
+      const next = await timed(run);
+      if (next.ms < least.ms) least = next;
+    }
+    return least;
+  };
+  const onBackend = async (name, times, withFilter) => {
+    await tf.setBackend(name);
+    const [x, filter] = [tf.tensor(images, inputShape), tf.tensor(weights, filterShape)];
+    const dy = tf.ones([batch, size, size, filters]);
+    const forward = await best(() => call(tf.Conv2D, { x, filter }, attrs), times);
+    const dx = () => call(tf.Conv2DBackpropInput, { dy, filter }, { ...attrs, inputShape });
+    const dw = () => call(tf.Conv2DBackpropFilter, { x, dy }, { ...attrs, filterShape });
+    const backward = await best(() => (withFilter ? [dx(), dw()] : [dx()]), times);
+    tf.dispose([x, filter, dy]);
+    return { forward, backward };
+  };
+  const undo = await tf.setBackend('wasm').then(trainingKernels);
+  const ours = await onBackend('wasm', 20, true);
+  undo();
+  const other = await jax.convolution({ x: images, w: weights, ...shape });
+  const results = {
+    'tfjs-wasm, trainingKernels()': ours,
+    'tfjs-wasm as shipped, without dW': await onBackend('wasm', 5, false),
+    'tfjs cpu': await onBackend('cpu', 1, true),
+    'jax-js, wasm': { forward: await best(other.forward, 2), backward: await best(other.backward, 2) },
+  };
+  for (const [rival, { forward, backward }] of Object.entries(results)) {
+    const pairs = [...forward.sums.map((s) => [s, ours.forward.sums[0]]), ...backward.sums.map((s, i) => [s, ours.backward.sums[i]])];
+    // Long sums in different orders.
+    check(
+      pairs.every(([a, b]) => Math.abs(a - b) < 0.5 + 1e-2 * Math.abs(b)),
+      `${rival}: ${pairs.join('; ')}`,
+    );
+  }
+  await tf.setBackend('wasm');
+  return { shape, results };
+}
+
 export async function run({ short }) {
   const how = short ? { warmup: 1, rounds: 2 } : { warmup: 3, rounds: 30 };
   const small = (shape) => (short ? { ...shape, batch: 2 } : shape);
@@ -172,12 +235,20 @@ export async function run({ short }) {
       `${(shipped / ours).toFixed(1)}×`,
     ]),
   );
+  const others = await rivals(short);
+  const rivalRows = Object.entries(others.results).map(([rival, { forward, backward }]) => [
+    rival,
+    forward.ms.toFixed(1),
+    backward.ms.toFixed(1),
+  ]);
   const text = [
     `Shares of the multiply-add peak of ${peak.toFixed(1)} GFLOP/s (${memory().variant}), products with padding counted; minimum of ${how.rounds} rounds.`,
     markdown(['', 'forward', 'input gradient', 'filter gradient'], kernelRows),
     "tfjs's kernels on its wasm backend, ms: as shipped (where it has none, on cpu, once) and after `trainingKernels()`, copies included.",
     markdown(['', 'as shipped', 'with ours', ''], layerRows),
+    `Other libraries beside it, ms for ${name(others.shape)}; the slow ones once.`,
+    markdown(['', 'forward', 'both gradients'], rivalRows),
   ].join('\n\n');
   console.log(text);
-  if (!short) record('conv_dense', { peakGflops: peak, shares, layers }, text);
+  if (!short) record('conv_dense', { peakGflops: peak, shares, layers, rivals: others }, text);
 }

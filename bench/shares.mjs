@@ -3,7 +3,11 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { kernelShares } from '../dist/cli/measure.js';
+import { randomPattern } from '../dist/index.js';
+import { windowOver } from '../dist/pattern/window.js';
+import * as convolution from '../dist/wasm/convolution.js';
 import * as kernels from '../dist/wasm/kernels.js';
+import { setTile } from '../dist/wasm/tiles.js';
 import { machine, markdown, shareOfPeak } from './support.mjs';
 
 const LEAST = 0.8;
@@ -19,7 +23,37 @@ function measured(ms) {
   const [a, b] = [new Float32Array(m * k).fill(0.5), new Float32Array(k * n).fill(0.5)];
   const product = { m, n, k, transposeA: false, transposeB: false };
   const dense = shareOfPeak(() => kernels.dense(product, 1, a, b, undefined, false), 2 * m * n * k, ms);
-  return { forward, backward, 'backward without dX': firstLayer, dense };
+  return { forward, backward, 'backward without dX': firstLayer, dense, ...convolutions(ms) };
+}
+
+/** A sparse convolution of 16 images, copies and packing included. */
+function convolutions(ms) {
+  const [batch, size, features, density] = [16, 8, 64, 0.1];
+  const args = { kernelSize: [3, 3], strides: [1, 1], padding: 'valid', dilationRate: [1, 1] };
+  const window = windowOver(args, [size, size], features, features);
+  const pattern = randomPattern(9 * features, features, Math.round(9 * features ** 2 * density), 1);
+  const [x, dx] = [0, 0].map(() => new Float32Array(batch * size * size * features).fill(0.5));
+  const y = new Float32Array(batch * window.outHeight * window.outWidth * features);
+  const values = new Float32Array(pattern.nnz).fill(0.5);
+  const work = 2 * pattern.nnz * window.outHeight * window.outWidth * batch;
+  const forward = () => convolution.forward(pattern, window, batch, x, values, undefined, false, y);
+  const backward = () => {
+    const { dValues, dBias } = convolution.backward(pattern, window, batch, { x, values, y: undefined, dy: y }, dx, {
+      forward: 0,
+      rest: 0,
+    });
+    dValues.free();
+    dBias.free();
+  };
+  // What the first calls would find, without their noise.
+  const shares = ['16x1', '32x1'].map((tile) => {
+    setTile(tile);
+    return shareOfPeak(forward, work, ms);
+  });
+  setTile(undefined);
+  const found = { 'convolution forward': Math.max(...shares), 'convolution backward': shareOfPeak(backward, 2 * work, ms) };
+  kernels.releasePattern(pattern);
+  return found;
 }
 
 export async function run({ short, update }) {

@@ -1,6 +1,6 @@
 // jax-js on its wasm backend: the strongest dense JavaScript opponent, compiled per shape.
 
-import { defaultDevice, init, jit, nn, numpy as np, tree, valueAndGrad } from '@jax-js/jax';
+import { defaultDevice, grad, init, jit, lax, nn, numpy as np, tree, valueAndGrad } from '@jax-js/jax';
 
 let ready;
 
@@ -67,5 +67,28 @@ export async function denseStep({ widths, optimizer, x, y }) {
     const [value, ...next] = step(parameters, m, v, c1, c2, xs.ref, ys.ref);
     [parameters, m, v] = next;
     return (await value.data())[0];
+  };
+}
+
+/**
+ * A dense convolution, stride 1 and 'same': the product, and its gradients of x and w. Resolves to functions that run them, and to the sum of each one's
+ * numbers.
+ * @param {{ x: Float32Array, w: Float32Array, batch: number, size: number, channels: number, kernel: number, filters: number }} layer
+ */
+export async function convolution({ x, w, batch, size, channels, kernel, filters }) {
+  ready ??= init('wasm').then(() => defaultDevice('wasm'));
+  await ready;
+  // It takes channels first.
+  const images = np.transpose(np.array(x).reshape([batch, size, size, channels]), [0, 3, 1, 2]);
+  const weights = np.transpose(np.array(w).reshape([kernel, kernel, channels, filters]), [3, 2, 0, 1]);
+  const product = (x, w) => lax.convGeneralDilated(x, w, [1, 1], 'SAME');
+  const forward = jit((x, w) => np.sum(product(x, w)));
+  const backward = jit((x, w) => {
+    const [dx, dw] = grad((x, w) => np.sum(product(x, w)), { argnums: [0, 1] })(x, w);
+    return [np.sum(dx), np.sum(dw)];
+  });
+  return {
+    forward: async () => (await forward(images.ref, weights.ref).data())[0],
+    backward: async () => Promise.all(backward(images.ref, weights.ref).map(async (sum) => (await sum.data())[0])),
   };
 }
