@@ -10,26 +10,39 @@ pub fn max_gradient(window: &Window, batch: usize, x: &[f32], dy: &[f32], dx: &m
     assert!(n == filters && x.len() == batch * window.input() && dx.len() == x.len() && dy.len() == batch * window.output());
     dx.fill(0.0);
     let mut pixels = Vec::with_capacity(rows.kernel * cols.kernel);
-    for (i, dy) in dy.chunks_exact(n.max(1)).enumerate() {
-        let (i, col) = (i / cols.output, i % cols.output);
-        let (image, row) = (i / rows.output, i % rows.output);
-        pixels.clear();
-        for tap in 0..rows.kernel * cols.kernel {
-            if let (Some(row), Some(col)) = (rows.seen(row, tap / cols.kernel), cols.seen(col, tap % cols.kernel)) {
-                pixels.push(((image * rows.input + row) * cols.input + col) * n);
+    let mut windows = dy.chunks_exact(n.max(1));
+    for image in 0..batch {
+        for row in 0..rows.output {
+            for col in 0..cols.output {
+                pixels.clear();
+                for y in (0..rows.kernel).filter_map(|tap| rows.seen(row, tap)) {
+                    let line = (image * rows.input + y) * cols.input;
+                    pixels.extend((0..cols.kernel).filter_map(|tap| cols.seen(col, tap)).map(|x| (line + x) * n));
+                }
+                if let Some(dy) = windows.next() {
+                    hand_back(&pixels, n, x, dy, dx);
+                }
             }
         }
-        for channel in (0..n).step_by(4) {
-            let x = |pixel: usize| four(&x[pixel + channel..pixel + n]);
-            let best = pixels.iter().fold(F32x4::splat(f32::NEG_INFINITY), |best, &pixel| best.or_larger(x(pixel)));
-            let mut left = four(&dy[channel..]);
-            for &pixel in &pixels {
-                let others = best.above(x(pixel));
-                let to = &mut dx[pixel + channel..pixel + n];
-                let sum = (four(to) + left.without(others)).to_array();
-                to.iter_mut().zip(sum).for_each(|(to, sum)| *to = sum);
-                left = left.without(I32x4::splat(-1).and_not(others));
+    }
+}
+
+/// One window, by four channels. Lanes beyond the last channel hold what comes after it, and are not written.
+#[inline(always)]
+fn hand_back(pixels: &[usize], channels: usize, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    for channel in (0..channels).step_by(4) {
+        let x = |pixel: usize| four(&x[pixel + channel..]);
+        let best = pixels.iter().fold(F32x4::splat(f32::NEG_INFINITY), |best, &pixel| best.or_larger(x(pixel)));
+        let mut left = four(&dy[channel..]);
+        for &pixel in pixels {
+            let others = best.above(x(pixel));
+            let given = left.without(others);
+            let to = &mut dx[pixel + channel..pixel + channels];
+            match to.first_chunk_mut() {
+                Some(to) => (F32x4::load(to) + given).store(to),
+                None => to.iter_mut().zip(given.to_array()).for_each(|(to, given)| *to += given),
             }
+            left = left.without(I32x4::splat(-1).and_not(others));
         }
     }
 }
@@ -39,6 +52,11 @@ pub fn max_gradient(window: &Window, batch: usize, x: &[f32], dy: &[f32], dx: &m
 fn four(from: &[f32]) -> F32x4 {
     match from.first_chunk() {
         Some(four) => F32x4::load(four),
-        None => F32x4::load(&std::array::from_fn(|i| from.get(i).copied().unwrap_or(0.0))),
+        None => F32x4::load(&padded(from)),
     }
+}
+
+#[inline(never)]
+fn padded(from: &[f32]) -> [f32; 4] {
+    std::array::from_fn(|i| from.get(i).copied().unwrap_or(0.0))
 }
