@@ -1083,4 +1083,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '18f0737a61a6b3a1';
+export const STAMP = '89e2479606c07192';

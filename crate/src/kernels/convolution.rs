@@ -123,13 +123,13 @@ struct Part {
 }
 
 impl Lists {
-    /// `entries(line, tap, put)` hands out the features of a line's entries at a tap of the kernel, in ascending order.
+    /// `entries(line, tap, found)` adds the features of a line's entries at a tap of the kernel to an empty list, in ascending order.
     #[inline(never)]
     fn new(
         window: &Window,
         direction: Direction,
         [lines, features, width]: [usize; 3],
-        entries: &mut dyn FnMut(usize, usize, &mut dyn FnMut(usize)),
+        entries: &mut dyn FnMut(usize, usize, &mut Vec<usize>),
     ) -> Self {
         let (rows, cols) = (classes(&window.rows, direction), classes(&window.cols, direction));
         let farthest = |classes: &[Class]| classes.iter().filter_map(|class| class.offsets.last()).max().copied().unwrap_or(0);
@@ -142,7 +142,7 @@ impl Lists {
             () => Reach::Tap,
         };
         let mut lists = Self { rows, cols, segments: Vec::new(), reach, width, features };
-        let mut before = 0;
+        let (mut before, mut found) = (0, Vec::new());
         for class in 0..lists.rows.len() * lists.cols.len() {
             let (row, col) = (&lists.rows[class / lists.cols.len()], &lists.cols[class % lists.cols.len()]);
             let mut taps = Vec::new();
@@ -163,7 +163,8 @@ impl Lists {
             starts.push(0);
             for line in 0..lines {
                 for (tap, limits) in taps.iter().zip(&limits) {
-                    entries(line, *tap, &mut |feature| indices.push((limits.start + feature) as u16));
+                    entries(line, *tap, &mut found);
+                    indices.extend(found.drain(..).map(|feature| (limits.start + feature) as u16));
                     starts.push(indices.len() as u32);
                 }
             }
@@ -334,19 +335,19 @@ impl Convolution {
         assert!(pattern.rows() == rows.kernel * cols.kernel * channels && pattern.cols() == filters);
         // Entries of one filter ascend by tap, then channel: what has been handed out needs no search.
         let (mut filter, mut next) = (usize::MAX, 0);
-        let forward = Lists::new(window, Direction::Forward, [filters, channels, cols.input], &mut |line, tap, put| {
+        let forward = Lists::new(window, Direction::Forward, [filters, channels, cols.input], &mut |line, tap, found| {
             let (start, split, _) = pattern.by_column.line(line);
             if line != filter {
                 (filter, next) = (line, start);
             }
             while next < split && pattern.by_column.indices().get(next) < (tap + 1) * channels {
-                put(pattern.by_column.indices().get(next) - tap * channels);
+                found.push(pattern.by_column.indices().get(next) - tap * channels);
                 next += 1;
             }
         });
-        let backward = Lists::new(window, Direction::Backward, [channels, filters, cols.output], &mut |line, tap, put| {
+        let backward = Lists::new(window, Direction::Backward, [channels, filters, cols.output], &mut |line, tap, found| {
             let (start, _, end) = pattern.by_row.line(tap * channels + line);
-            pattern.by_row.indices().for_each(start..end, |_, filter| put(filter));
+            pattern.by_row.indices().for_each(start..end, |_, filter| found.push(filter));
         });
         Self { forward, backward }
     }

@@ -164,9 +164,7 @@ fn transpose_in<'a>(sample: impl Fn(usize) -> &'a [f32; BLOCK], block: &mut [Row
 fn transpose_out(block: &[Row; BLOCK], mut put: impl FnMut(usize, [F32x4; 4])) {
     for group in 0..4 {
         let quarters: [[F32x4; 4]; 4] = from_fn(|q| F32x4::transpose(from_fn(|f| F32x4::load(quarter(&block[4 * q + f].0, group)))));
-        for s in 0..4 {
-            put(4 * group + s, from_fn(|q| quarters[q][s]));
-        }
+        (0..4).for_each(|s| put(4 * group + s, quarters.map(|samples| samples[s])));
     }
 }
 
