@@ -59,7 +59,7 @@ fn check_depthwise(random: &mut Random, mut numbers: [usize; 14], multiplier: us
     let w = random.whole_numbers(window.weights() / window.channels);
     let (x, dy) = (random.whole_numbers(batch * window.input()), random.whole_numbers(batch * window.output()));
     let [mut dx, mut dw] = [x.len(), w.len()].map(|n| vec![0.0; n]);
-    reference::conv_products(numbers, batch, |[weight, input, output]| {
+    reference::for_each_tap(&window, batch, |input, weight, output| {
         let filter = weight % window.filters;
         if weight / window.filters % window.channels == filter / multiplier {
             let weight = weight / window.filters / window.channels * window.filters + filter;
@@ -83,7 +83,7 @@ fn check_pool(random: &mut Random, mut numbers: [usize; 14], batch: usize) {
     let x: Vec<f32> = (0..batch * window.input()).map(|_| random.below(4) as f32).collect();
     let dy = random.whole_numbers(batch * window.output());
     let (mut largest, mut first) = (vec![f32::NEG_INFINITY; dy.len()], vec![None; dy.len()]);
-    reference::conv_products(numbers, batch, |[_, input, output]| {
+    reference::for_each_tap(&window, batch, |input, _, output| {
         if input % window.channels == output % window.channels && x[input] > largest[output] {
             (largest[output], first[output]) = (x[input], Some(input));
         }
