@@ -146,7 +146,7 @@ export async function run({ short }) {
     const first = {};
     for (const [label, step] of Object.entries(steps)) first[label] = await step();
     // So that the engine has compiled all of them for good.
-    await interleaved(steps, { warmup: 0, rounds: small ? 5 : 1, turn: short ? 0 : 200 });
+    await interleaved(steps, { rounds: small ? 10 : 3, turn: short ? 0 : 300 });
     const quick = { rounds: 2, turn: 30 };
     const times = await interleaved(steps, short ? quick : { rounds: small ? 15 : 8, turn: small ? 150 : 300 });
     for (const [label, step] of Object.entries(steps)) {
