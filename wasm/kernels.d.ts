@@ -8,14 +8,15 @@ export class Convolution {
     free(): void;
     [Symbol.dispose](): void;
     /**
-     * All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted. See
-     * [`convolution::Convolution::backward`].
+     * All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted; `room`
+     * is the working memory, 16·(2·input + output) + 5·nnz numbers. See [`convolution::Convolution::backward`].
      */
-    backward(pattern: Pattern, numbers: Uint32Array | number[], images: number, x: number, values: number, y: number, dy: number, dx: number, d_values: number, d_bias: number, first: boolean, last: boolean, decay_forward: number, decay_rest: number): void;
+    backward(pattern: Pattern, numbers: Uint32Array | number[], images: number, x: number, values: number, y: number, dy: number, dx: number, d_values: number, d_bias: number, first: boolean, last: boolean, decay_forward: number, decay_rest: number, room: number): void;
     /**
-     * A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`convolution::Convolution::forward`].
+     * A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`], `room` the working memory: 16·(input + output) + nnz numbers. See
+     * [`convolution::Convolution::forward`].
      */
-    forward(pattern: Pattern, numbers: Uint32Array | number[], images: number, x: number, values: number, bias: number, y: number, relu: boolean, tile: number): void;
+    forward(pattern: Pattern, numbers: Uint32Array | number[], images: number, x: number, values: number, bias: number, y: number, relu: boolean, tile: number, room: number): void;
     /**
      * `numbers` as for [`Window::new`]; those given to the other two may differ in the heights.
      */
@@ -265,8 +266,8 @@ export interface InitOutput {
     readonly convFilterGradient: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly convForward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
     readonly convInputGradient: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
-    readonly convolution_backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number, l: number, m: number, n: number, o: number, p: number) => void;
-    readonly convolution_forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
+    readonly convolution_backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number, l: number, m: number, n: number, o: number, p: number, q: number) => void;
+    readonly convolution_forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number, l: number) => void;
     readonly convolution_new: (a: number, b: number, c: number) => number;
     readonly dense: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
     readonly depthwiseFilterGradient: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;

@@ -15,8 +15,8 @@ export class Convolution {
         wasm.__wbg_convolution_free(ptr, 0);
     }
     /**
-     * All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted. See
-     * [`convolution::Convolution::backward`].
+     * All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted; `room`
+     * is the working memory, 16·(2·input + output) + 5·nnz numbers. See [`convolution::Convolution::backward`].
      * @param {Pattern} pattern
      * @param {Uint32Array | number[]} numbers
      * @param {number} images
@@ -31,8 +31,9 @@ export class Convolution {
      * @param {boolean} last
      * @param {number} decay_forward
      * @param {number} decay_rest
+     * @param {number} room
      */
-    backward(pattern, numbers, images, x, values, y, dy, dx, d_values, d_bias, first, last, decay_forward, decay_rest) {
+    backward(pattern, numbers, images, x, values, y, dy, dx, d_values, d_bias, first, last, decay_forward, decay_rest, room) {
         _assertClass(pattern, Pattern);
         const val2 = +images;
         const val3 = +x;
@@ -46,12 +47,14 @@ export class Convolution {
         const val11 = +last;
         const val12 = +decay_forward;
         const val13 = +decay_rest;
+        const val14 = +room;
         const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
         const len0 = WASM_VECTOR_LEN;
-        wasm.convolution_backward(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9, val10, val11, val12, val13);
+        wasm.convolution_backward(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9, val10, val11, val12, val13, val14);
     }
     /**
-     * A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`convolution::Convolution::forward`].
+     * A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`], `room` the working memory: 16·(input + output) + nnz numbers. See
+     * [`convolution::Convolution::forward`].
      * @param {Pattern} pattern
      * @param {Uint32Array | number[]} numbers
      * @param {number} images
@@ -61,8 +64,9 @@ export class Convolution {
      * @param {number} y
      * @param {boolean} relu
      * @param {number} tile
+     * @param {number} room
      */
-    forward(pattern, numbers, images, x, values, bias, y, relu, tile) {
+    forward(pattern, numbers, images, x, values, bias, y, relu, tile, room) {
         _assertClass(pattern, Pattern);
         const val2 = +images;
         const val3 = +x;
@@ -71,9 +75,10 @@ export class Convolution {
         const val6 = +y;
         const val7 = +relu;
         const val8 = +tile;
+        const val9 = +room;
         const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
         const len0 = WASM_VECTOR_LEN;
-        wasm.convolution_forward(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8);
+        wasm.convolution_forward(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9);
     }
     /**
      * `numbers` as for [`Window::new`]; those given to the other two may differ in the heights.
@@ -1083,4 +1088,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '89e2479606c07192';
+export const STAMP = 'f4bc157e21295142';

@@ -6,7 +6,7 @@
 
 use crate::kernels::backward::{self, Backward, Decay};
 use crate::kernels::conv_dense;
-use crate::kernels::convolution;
+use crate::kernels::convolution::{self, Room};
 use crate::kernels::dense::{self, Product};
 use crate::kernels::forward::{self, Activation, Forward, Tile};
 use crate::kernels::gradient::{self, Candidate};
@@ -99,7 +99,6 @@ struct Scratch {
     dy: Vec<Row>,
     backward: backward::Scratch,
     dense: dense::Scratch,
-    convolution: convolution::Scratch,
     corrections: BiasCorrections,
 }
 
@@ -367,7 +366,11 @@ pub fn backward(
     with_scratch(|scratch| {
         let mut dy = dy;
         if y != 0 {
-            scratch.dy.resize(scratch.dy.len().max(dy.len()), Row::ZERO);
+            if scratch.dy.len() < dy.len() {
+                // Not grown: there would be both for a moment, and room to spare for ever.
+                scratch.dy = Vec::new();
+                scratch.dy = vec![Row::ZERO; dy.len()];
+            }
             let through = &mut scratch.dy[..dy.len()];
             // SAFETY: the caller owns this address.
             backward::through_relu(dy, unsafe { slice(y, panels * rows) }, through);
@@ -395,7 +398,8 @@ impl Convolution {
         Self(convolution::Convolution::new(&pattern.0, &window(numbers)))
     }
 
-    /// A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`convolution::Convolution::forward`].
+    /// A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`], `room` the working memory: 16·(input + output) + nnz numbers. See
+    /// [`convolution::Convolution::forward`].
     #[allow(clippy::too_many_arguments)] // as `backward`
     pub fn forward(
         &self,
@@ -408,6 +412,7 @@ impl Convolution {
         y: usize,
         relu: bool,
         tile: usize,
+        room: usize,
     ) {
         let (pattern, window) = (&pattern.0, window(numbers));
         // SAFETY: the caller owns these addresses.
@@ -416,13 +421,17 @@ impl Convolution {
             (slice(x, images * window.input()), slice(values, pattern.nnz()), bias, slice_mut(y, images * window.output()))
         };
         let activation = if relu { Activation::Relu } else { Activation::Linear };
-        with_scratch(|scratch| {
-            self.0.forward(pattern, &window, images, x, values, bias, y, activation, Tile::ALL[tile], &mut scratch.convolution);
-        });
+        let values_at = room + (window.input() + window.output()) * size_of::<Row>();
+        // SAFETY: the caller owns this address.
+        let room = unsafe {
+            let panels = (slice_mut(room, window.input()), slice_mut(room + window.input() * size_of::<Row>(), window.output()));
+            Room { x: panels.0, y: panels.1, dx: &mut [], partial: &mut [], values: slice_mut(values_at, pattern.nnz()) }
+        };
+        self.0.forward(pattern, &window, images, x, values, bias, y, activation, Tile::ALL[tile], room);
     }
 
-    /// All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted. See
-    /// [`convolution::Convolution::backward`].
+    /// All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted; `room`
+    /// is the working memory, 16·(2·input + output) + 5·nnz numbers. See [`convolution::Convolution::backward`].
     #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &self,
@@ -440,6 +449,7 @@ impl Convolution {
         last: bool,
         decay_forward: f32,
         decay_rest: f32,
+        room: usize,
     ) {
         let (pattern, window) = (&pattern.0, window(numbers));
         // SAFETY: the caller owns these addresses.
@@ -455,10 +465,15 @@ impl Convolution {
         // SAFETY: as above.
         let dx = (dx != 0).then(|| unsafe { slice_mut(dx, images * window.input()) });
         let decay = Decay { forward: decay_forward, rest: decay_rest };
-        with_scratch(|scratch| {
-            let scratch = &mut scratch.convolution;
-            self.0.backward(pattern, &window, images, x, values, dy, dx, d_values, d_bias, [first, last], decay, scratch);
-        });
+        let (input, output, nnz) = (window.input(), window.output(), pattern.nnz());
+        let [y_at, dx_at, partial_at] = [input, input + output, 2 * input + output].map(|rows| room + rows * size_of::<Row>());
+        // SAFETY: as above.
+        let room = unsafe {
+            let panels = (slice_mut(room, input), slice_mut(y_at, output), slice_mut(dx_at, input));
+            let lists = (slice_mut::<[f32; 4]>(partial_at, nnz), slice_mut(partial_at + nnz * size_of::<[f32; 4]>(), nnz));
+            Room { x: panels.0, y: panels.1, dx: panels.2, partial: lists.0, values: lists.1 }
+        };
+        self.0.backward(pattern, &window, images, x, values, dy, dx, d_values, d_bias, [first, last], decay, room);
     }
 }
 

@@ -82,6 +82,7 @@ impl Segments {
             let limits = &limits[segment % limits.len()];
             assert!(indices[ends[0] as usize..ends[1] as usize].iter().all(|&index| limits.contains(&index.into())));
         }
+        assert!(limits.iter().all(|limits| limits.end <= 1 << 16));
         let mut stretches = vec![0; limits.len()];
         for tap in 1..limits.len() {
             let ascends = limits[tap - 1].start <= limits[tap].start && limits[tap - 1].end <= limits[tap].end;
@@ -106,9 +107,9 @@ impl Segments {
         let (first, last) = (taps.start, taps.end - 1);
         assert!(self.stretches[first] == self.stretches[last]);
         for corner in corners {
-            // In 64 bits, where no sum of addresses can wrap around.
-            let corner = corner as i64;
-            assert!(corner + self.limits[first].start as i64 >= 0 && corner + self.limits[last].end as i64 <= x.len() as i64);
+            // Limits are small numbers, see `new`; what would wrap around is far outside.
+            let from_corner = |by: usize| corner.saturating_add_unsigned(by);
+            assert!(from_corner(self.limits[first].start) >= 0 && from_corner(self.limits[last].end) <= x.len() as isize);
         }
         Placed { of: self, corners: corners.map(|corner| x.as_ptr().wrapping_offset(corner)), taps, x: PhantomData }
     }
@@ -225,6 +226,12 @@ impl F32x4 {
         I32x4(w::f32x4_gt(self.0, b.0))
     }
 
+    /// A mask of the lanes that are not below those of `b`; no NaN is.
+    #[inline(always)]
+    pub fn reaches(self, b: Self) -> I32x4 {
+        I32x4(w::f32x4_ge(self.0, b.0))
+    }
+
     /// `b` where it is above `self`, which thus takes no NaN.
     #[inline(always)]
     pub fn or_larger(self, b: Self) -> Self {
@@ -314,6 +321,10 @@ impl F32x4 {
 
     pub fn above(self, b: Self) -> I32x4 {
         I32x4([0, 1, 2, 3].map(|i| -i32::from(self.0[i] > b.0[i])))
+    }
+
+    pub fn reaches(self, b: Self) -> I32x4 {
+        I32x4([0, 1, 2, 3].map(|i| -i32::from(self.0[i] >= b.0[i])))
     }
 
     pub fn or_larger(self, b: Self) -> Self {

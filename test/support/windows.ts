@@ -37,9 +37,6 @@ export function* windows(): Generator<Window> {
   }
 }
 
-export const inputOf = ({ height, width, channels }: Window) => height * width * channels;
-export const outputOf = ({ outHeight, outWidth, filters }: Window) => outHeight * outWidth * filters;
-
 /** Calls `visit(input, weight, output)` with the places of every product of a batch. */
 export function forEachTap(w: Window, batch: number, visit: (x: number, weight: number, y: number) => void): void {
   for (let b = 0; b < batch; b++) {

@@ -3,13 +3,13 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import '../../ts/wasm/load.node.js';
 import { Random } from '../../ts/pattern/random.js';
-import { windowOver } from '../../ts/pattern/window.js';
+import { inputSize as inputOf, outputSize as outputOf, windowOver } from '../../ts/pattern/window.js';
 import { backward, forward } from '../../ts/wasm/convolution.js';
 import { releasePattern } from '../../ts/wasm/kernels.js';
 import { memory } from '../../ts/wasm/memory.js';
 import { setTile } from '../../ts/wasm/tiles.js';
 import { patternOf, wholeNumbers } from '../support/cases.js';
-import { forEachTap, inputOf, outputOf, windows } from '../support/windows.js';
+import { forEachTap, windows } from '../support/windows.js';
 
 const plain = (values: ArrayLike<number>) => Float32Array.from(values, (v) => v + 0);
 /** 0, a few, some, all; a third of each in B∖A. */

@@ -5,7 +5,7 @@ import { layers, type Shape } from '@tensorflow/tfjs-layers';
 import { checkCount, OptionError, ShapeError } from '../errors.js';
 import { sparseConv2d } from '../ops/sparse_conv2d.js';
 import { featuresOf, type KernelShape } from '../pattern/kernel_shape.js';
-import { outputSize, type Pair, type WindowArgs } from '../pattern/window.js';
+import { outputLength, type Pair, type WindowArgs } from '../pattern/window.js';
 import { type Operands, oneShape, type SparseArgs, SparseBase } from './sparse_base.js';
 
 /** Everything that `tf.layers.conv2d` takes but 'channelsFirst' and constraints other than 'nonNeg', and how sparse the layer is. */
@@ -66,7 +66,7 @@ abstract class SparseConv extends SparseBase {
     const space = shape.slice(1, -1).map((size, i) => {
       if (size == null) return null;
       const axis = i + 2 - this.dimensions;
-      return outputSize(size, kernelSize[axis], strides[axis], dilationRate[axis], padding);
+      return outputLength(size, kernelSize[axis], strides[axis], dilationRate[axis], padding);
     });
     if (space.some((size) => size === 0)) {
       const reach = [0, 1].map((axis) => `>= ${(kernelSize[axis] - 1) * dilationRate[axis] + 1}`).slice(2 - this.dimensions);

@@ -32,6 +32,11 @@ export interface Window {
   readonly left: number;
 }
 
+/** Numbers in an image. */
+export const inputSize = ({ height, width, channels }: Window): number => height * width * channels;
+/** Numbers in what becomes of it. */
+export const outputSize = ({ outHeight, outWidth, filters }: Window): number => outHeight * outWidth * filters;
+
 /** Its numbers, as the crate takes them. */
 export function numbersOf(w: Window): Uint32Array {
   return Uint32Array.of(
@@ -80,13 +85,13 @@ export function windowOver(
 }
 
 /** Outputs along one dimension; 0 where a 'valid' window is larger than the image. */
-export function outputSize(input: number, kernel: number, stride: number, dilation: number, padding: 'same' | 'valid'): number {
+export function outputLength(input: number, kernel: number, stride: number, dilation: number, padding: 'same' | 'valid'): number {
   const reach = (kernel - 1) * dilation + 1;
   return padding === 'same' ? Math.ceil(input / stride) : Math.max(0, Math.ceil((input - reach + 1) / stride));
 }
 
 function axis(input: number, kernel: number, stride: number, dilation: number, padding: 'same' | 'valid') {
-  const output = outputSize(input, kernel, stride, dilation, padding);
+  const output = outputLength(input, kernel, stride, dilation, padding);
   const reach = (kernel - 1) * dilation + 1;
   const before = padding === 'same' ? Math.floor(Math.max(0, (output - 1) * stride + reach - input) / 2) : 0;
   return { output, before };

@@ -2,14 +2,12 @@
 // groups: whole batches would push everything else out of the caches, and stay.
 
 import * as rust from '../../wasm/kernels.js';
-import { numbersOf, type Window } from '../pattern/window.js';
+import { inputSize, numbersOf, outputSize, type Window } from '../pattern/window.js';
 import { carve, floats } from './memory.js';
 
 /** Numbers of images and outputs in a group: 1 MB. */
 const GROUP = 2 ** 18;
 
-const inputSize = (w: Window): number => w.height * w.width * w.channels;
-const outputSize = (w: Window): number => w.outHeight * w.outWidth * w.filters;
 const weightsSize = (w: Window): number => w.kernelHeight * w.kernelWidth * w.channels * w.filters;
 
 /** Runs over a batch group by group, at least once. */
@@ -31,7 +29,7 @@ function eachGroup(
 }
 
 /** Copies a part of an array that holds `size` numbers per image. */
-function copyImages(at: number, values: Float32Array, size: number, first: number, count: number): void {
+export function copyImages(at: number, values: Float32Array, size: number, first: number, count: number): void {
   floats(at, count * size).set(values.subarray(first * size, (first + count) * size));
 }
 

@@ -3,7 +3,8 @@
 import * as rust from '../../wasm/kernels.js';
 import { OptionError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
-import { numbersOf, type Window } from '../pattern/window.js';
+import { inputSize, numbersOf, outputSize, type Window } from '../pattern/window.js';
+import { copyImages } from './conv.js';
 import { type Decay, inWasm, whenReleased } from './kernels.js';
 import { carve, floats, type Numbers, placed, room, WasmArray } from './memory.js';
 import { withTile } from './tiles.js';
@@ -51,12 +52,34 @@ function releaseLists(pattern: CsrPattern): void {
   prepared.delete(pattern);
 }
 
-const inputOf = ({ height, width, channels }: Window) => height * width * channels;
-const outputOf = ({ outHeight, outWidth, filters }: Window) => outHeight * outWidth * filters;
-
-/** Runs `call(first, images)` for each group of a batch. */
+/** Runs `call(first, images)` for each group of a batch; one of no images for an empty one. */
 function eachGroup(batch: number, call: (first: number, images: number) => void): void {
-  for (let first = 0; first < batch; first += GROUP) call(first, Math.min(GROUP, batch - first));
+  let first = 0;
+  do {
+    call(first, Math.min(GROUP, batch - first));
+    first += GROUP;
+  } while (first < batch);
+}
+
+/** Images are cut into strips of rows where they are few. Those of a convolution in one dimension are one row: it is turned to a column. */
+function turned(window: Window, images: number): Window {
+  const { height, outHeight, kernelHeight } = window;
+  if (images === GROUP || height * outHeight * kernelHeight > 1) return window;
+  return {
+    ...window,
+    height: window.width,
+    width: 1,
+    outHeight: window.outWidth,
+    outWidth: 1,
+    kernelHeight: window.kernelWidth,
+    kernelWidth: 1,
+    strideHeight: window.strideWidth,
+    strideWidth: 1,
+    dilationHeight: window.dilationWidth,
+    dilationWidth: 1,
+    top: window.left,
+    left: 0,
+  };
 }
 
 /** act(x ∗ W + bias) to `y [batch, outHeight, outWidth, filters]`, of `x [batch, height, width, channels]`. */
@@ -70,19 +93,21 @@ export function forward(
   relu: boolean,
   y: Float32Array,
 ): void {
-  const [lists, twin, numbers] = [listsOf(pattern, window), inWasm(pattern), numbersOf(window)];
-  const [input, output, images] = [inputOf(window), outputOf(window), Math.min(batch, GROUP)];
-  const [atX, atY, roomValues, roomBias] = carve(images * input, images * output, room(values), room(bias));
+  const twin = inWasm(pattern);
+  const [input, output, most] = [inputSize(window), outputSize(window), Math.min(batch, GROUP)];
+  const panels = GROUP * (input + output);
+  const [atX, atY, roomValues, roomBias, work] = carve(most * input, most * output, room(values), room(bias), panels + pattern.nnz);
   const [atValues, atBias] = [placed(values, roomValues), bias ? placed(bias, roomBias) : 0];
-  const places = window.outHeight * window.outWidth;
-  const shape = { rows: pattern.rows, cols: pattern.cols, nnz: pattern.nnz };
-  withTile(shape, batch, places, (tile) =>
+  const run = (tile: number) =>
     eachGroup(batch, (first, images) => {
-      floats(atX, images * input).set(x.subarray(first * input, (first + images) * input));
-      lists.forward(twin, numbers, images, atX, atValues, atBias, atY, relu, tile);
+      const own = turned(window, images);
+      copyImages(atX, x, input, first, images);
+      listsOf(pattern, own).forward(twin, numbersOf(own), images, atX, atValues, atBias, atY, relu, tile, work);
       y.set(floats(atY, images * output), first * output);
-    }),
-  );
+    });
+  // Tiles differ in how many neighbours in a row they take.
+  if (turned(window, most).outWidth === 1) run(0);
+  else withTile('convolution', pattern, batch * window.outHeight * window.outWidth, run);
 }
 
 export interface BackwardOperands {
@@ -103,24 +128,30 @@ export function backward(
   decay: Decay,
   seen?: (images: number, x: Float32Array, dy: Float32Array) => void,
 ): { dValues: WasmArray; dBias: WasmArray } {
-  const [lists, twin, numbers] = [listsOf(pattern, window), inWasm(pattern), numbersOf(window)];
-  const [input, output, images] = [inputOf(window), outputOf(window), Math.min(batch, GROUP)];
-  const [dValues, dBias] = [new WasmArray(pattern.nnz), new WasmArray(pattern.cols)];
-  const [atX, atDy, atY, atDx, roomValues] = carve(
-    images * input,
-    images * output,
-    y ? images * output : 0,
-    dx ? images * input : 0,
+  const twin = inWasm(pattern);
+  const [input, output, most] = [inputSize(window), outputSize(window), Math.min(batch, GROUP)];
+  const panels = GROUP * (2 * input + output);
+  const [atX, atDy, atY, atDx, roomValues, work] = carve(
+    most * input,
+    most * output,
+    y ? most * output : 0,
+    dx ? most * input : 0,
     room(values),
+    panels + 5 * pattern.nnz,
   );
+  const [dValues, dBias] = [new WasmArray(pattern.nnz, false), new WasmArray(pattern.cols, false)];
   const atValues = placed(values, roomValues);
+  const [toDx, ofY] = [dx ? atDx : 0, y ? atY : 0];
   eachGroup(batch, (first, images) => {
-    const ends = [first === 0, first + images === batch] as const;
-    floats(atX, images * input).set(x.subarray(first * input, (first + images) * input));
-    floats(atDy, images * output).set(dy.subarray(first * output, (first + images) * output));
-    if (y) floats(atY, images * output).set(y.subarray(first * output, (first + images) * output));
-    const [toDx, ofY] = [dx ? atDx : 0, y ? atY : 0];
-    lists.backward(twin, numbers, images, atX, atValues, ofY, atDy, toDx, dValues.at, dBias.at, ...ends, decay.forward, decay.rest);
+    const own = turned(window, images);
+    // Sums begin with the first group, and end with the last; these are in the order of its lists.
+    const [begins, ends] = [first === 0, first + images === batch];
+    copyImages(atX, x, input, first, images);
+    copyImages(atDy, dy, output, first, images);
+    if (y) copyImages(atY, y, output, first, images);
+    const { forward, rest } = decay;
+    const [numbers, lists] = [numbersOf(own), listsOf(pattern, own)];
+    lists.backward(twin, numbers, images, atX, atValues, ofY, atDy, toDx, dValues.at, dBias.at, begins, ends, forward, rest, work);
     dx?.set(floats(atDx, images * input), first * input);
     seen?.(images, floats(atX, images * input), floats(atDy, images * output));
   });

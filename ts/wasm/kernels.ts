@@ -46,7 +46,7 @@ export function forward(pattern: CsrPattern, x: Panels, values: Numbers, bias: N
   const y = new Panels(x.batch, pattern.rows);
   const [roomValues, roomBias] = carve(room(values), room(bias));
   const [atValues, atBias] = [placed(values, roomValues), bias ? placed(bias, roomBias) : 0];
-  withTile(pattern, x.batch, 1, (tile) => rust.forward(twin, x.batch, x.at, atValues, atBias, y.at, relu, tile));
+  withTile('dense', pattern, x.batch, (tile) => rust.forward(twin, x.batch, x.at, atValues, atBias, y.at, relu, tile));
   return y;
 }
 

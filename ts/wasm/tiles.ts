@@ -51,21 +51,21 @@ export function setTile(tile: Tile | undefined): void {
 const TOTAL = TILES.length * COUNTED;
 const fastest = (spent: readonly number[]) => spent.indexOf(Math.min(...spent));
 
-/** Runs the product with a tile. `places` are those of a convolution's window; 1 for a dense layer. */
+/** Runs a product with a tile, of so many samples: of a convolution, places of its window over all images. */
 export function withTile(
+  kind: 'dense' | 'convolution',
   shape: { rows: number; cols: number; nnz: number },
-  batch: number,
-  places: number,
+  samples: number,
   run: (tile: number) => void,
 ): void {
   const { rows, cols, nnz } = shape;
   // Without weights there is no work to divide the time by.
-  if (forced !== undefined || batch * places < MIN_BATCH || nnz === 0) {
+  if (forced !== undefined || samples < MIN_BATCH || nnz === 0) {
     run(forced ?? 0);
     return;
   }
   // Densities within a factor of two are alike.
-  const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))} ${places > 1}`;
+  const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))} ${kind}`;
   let trial = trials.get(key);
   if (!trial) {
     trial = { rows, cols, density: nnz / (rows * cols), begun: performance.now(), calls: 0, counted: 0, spent: TILES.map(() => 0) };
@@ -82,7 +82,7 @@ export function withTile(
   const counts = trial.counted > 0 || (warm && trial.calls % (IN_A_ROW * TILES.length) === 0);
   run(tile);
   if (counts) {
-    trial.spent[tile] += ((performance.now() - begin) * 1e9) / (nnz * batch * places);
+    trial.spent[tile] += ((performance.now() - begin) * 1e9) / (nnz * samples);
     trial.counted++;
   }
   trial.calls++;

@@ -59,8 +59,10 @@ enum Direction {
     Backward,
 }
 
-/// Places along one dimension that see the same taps.
+/// Places along one dimension that see the same taps, of which there are some.
 struct Class {
+    /// Their place modulo the stride.
+    phase: usize,
     taps: Vec<usize>,
     /// How far each lies from the window's corner.
     offsets: Vec<usize>,
@@ -72,25 +74,23 @@ struct Class {
 #[inline(never)]
 fn classes(axis: &Axis, direction: Direction) -> Vec<Class> {
     if direction == Direction::Forward {
-        return vec![Class {
-            taps: (0..axis.kernel).collect(),
-            offsets: (0..axis.kernel).map(|tap| tap * axis.dilation).collect(),
-            back: 0,
-        }];
+        let (taps, offsets) = (0..axis.kernel).map(|tap| (tap, tap * axis.dilation)).unzip();
+        return vec![Class { phase: 0, taps, offsets, back: 0 }];
     }
-    let class = |class: usize| {
-        let (mut taps, mut offsets, mut back) = (Vec::new(), Vec::new(), 0);
-        for tap in (0..axis.kernel).rev().filter(|tap| tap * axis.dilation % axis.stride == class) {
-            let outputs = (tap * axis.dilation - class) / axis.stride;
-            if taps.is_empty() {
-                back = outputs;
+    let mut found: Vec<Class> = Vec::new();
+    for tap in (0..axis.kernel).rev() {
+        let (phase, outputs) = (tap * axis.dilation % axis.stride, tap * axis.dilation / axis.stride);
+        let class = match found.iter().position(|class| class.phase == phase) {
+            Some(class) => &mut found[class],
+            None => {
+                found.push(Class { phase, taps: Vec::new(), offsets: Vec::new(), back: outputs });
+                found.last_mut().expect("just put there")
             }
-            taps.push(tap);
-            offsets.push(back - outputs);
-        }
-        Class { taps, offsets, back }
-    };
-    (0..axis.stride).map(class).collect()
+        };
+        class.taps.push(tap);
+        class.offsets.push(class.back - outputs);
+    }
+    found
 }
 
 /// Where one window stands, and its taps that lie inside.
@@ -104,12 +104,13 @@ struct Place {
 fn places(axis: &Axis, classes: &[Class], direction: Direction) -> Vec<Place> {
     let (count, length) = if direction == Direction::Forward { (axis.output, axis.input) } else { (axis.input, axis.output) };
     let place = |i: usize| {
-        let (class, corner) = if direction == Direction::Forward {
+        let (phase, corner) = if direction == Direction::Forward {
             (0, (i * axis.stride) as isize - axis.before as isize)
         } else {
-            let padded = i + axis.before;
-            (padded % axis.stride, (padded / axis.stride) as isize - classes[padded % axis.stride].back as isize)
+            ((i + axis.before) % axis.stride, ((i + axis.before) / axis.stride) as isize)
         };
+        let Some(class) = classes.iter().position(|class| class.phase == phase) else { return Place { class: 0, corner, taps: 0..0 } };
+        let corner = corner - classes[class].back as isize;
         let below = |end: isize| classes[class].offsets.partition_point(|&offset| corner + (offset as isize) < end);
         Place { class, corner, taps: below(0)..below(length as isize) }
     };
@@ -227,22 +228,19 @@ fn placed<'a, const P: usize>(segments: &'a Segments, x: &'a [Row], parts: &[Par
     parts.iter().map(move |part| segments.at(x, std::array::from_fn(|p| part.corner + (p * apart) as isize), part.taps.clone()))
 }
 
-/// Working memory, kept between calls: panels of x, y, dx and dy, and the values in the order of the lists.
-#[derive(Default)]
-pub struct Scratch {
-    x: Vec<Row>,
-    y: Vec<Row>,
-    dx: Vec<Row>,
-    values: Vec<f32>,
-    /// Sums of dValues in the order of the lists, from the first group of images of a batch to the last.
-    partial: Vec<[f32; 4]>,
-}
-
-fn room<T: Copy>(vec: &mut Vec<T>, length: usize, fill: T) -> &mut [T] {
-    if vec.len() < length {
-        vec.resize(length, fill);
-    }
-    &mut vec[..length]
+/// Working memory of a call: panels of 16 images each, and what the lists take in their own order. What is in it beforehand does not matter, but that
+/// `partial` stays from the first group of a batch to the last.
+pub struct Room<'a> {
+    /// `[input]`
+    pub x: &'a mut [Row],
+    /// `[output]`
+    pub y: &'a mut [Row],
+    /// `[input]`; backward only.
+    pub dx: &'a mut [Row],
+    /// `[nnz]`; sums of dValues, backward only.
+    pub partial: &'a mut [[f32; 4]],
+    /// `[nnz]`
+    pub values: &'a mut [f32],
 }
 
 /// How images lie in panels: whole, or cut into strips of `rows` output rows.
@@ -255,17 +253,20 @@ struct Cut {
 }
 
 impl Cut {
-    /// Of all ways to cut, the one with the least work: places of the window × panels.
+    /// Of all ways to cut, the one with the least work. Strips have their padding as rows of zeros, whole images do without.
     #[inline(never)]
     fn new(window: &Window, images: usize) -> Self {
-        let height = window.rows.output;
-        let mut best = (usize::MAX, 1);
-        for strips in if images < PANEL { 1..=height.clamp(1, PANEL) } else { 1..=1 } {
+        let Axis { input, output: height, kernel, .. } = window.rows;
+        let inside = (0..height).map(|row| (0..kernel).filter(|&tap| window.rows.seen(row, tap).is_some()).count()).sum();
+        // A row of taps takes as long as packing five rows of x and dx.
+        let work = |strips: usize, taps: usize, rows: usize| (images * strips).div_ceil(PANEL) * (5 * taps / kernel.max(1) + rows);
+        let mut best = (work(1, inside, input), 1);
+        for strips in 2..=if images < PANEL { height.min(PANEL) } else { 1 } {
             let rows = height.div_ceil(strips);
-            // The backward pass walks over inputs; packing takes about a fifth of the time of a row of them.
-            let work = (images * strips).div_ceil(PANEL) * (5 * rows + reach(&window.rows, rows));
-            if work < best.0 {
-                best = (work, strips);
+            let reach = reach(&window.rows, rows);
+            let least = work(strips, rows * kernel, reach);
+            if reach < input && least < best.0 {
+                best = (least, strips);
             }
         }
         let rows = height.div_ceil(best.1);
@@ -367,19 +368,21 @@ impl Convolution {
         y: &mut [f32],
         activation: Activation,
         tile: Tile,
-        scratch: &mut Scratch,
+        room: Room,
     ) {
         assert!(images <= PANEL && x.len() == images * window.input() && y.len() == images * window.output());
         assert!(values.len() == pattern.nnz() && bias.is_none_or(|bias| bias.len() == window.filters));
-        scratch.values.clear();
+        let mut next = 0;
         for filter in 0..window.filters {
             let (start, split, _) = pattern.by_column.line(filter);
-            scratch.values.extend(pattern.row_position[start..split].iter().map(|&position| values[position as usize]));
+            for (to, &position) in room.values[next..].iter_mut().zip(&pattern.row_position[start..split]) {
+                *to = values[position as usize];
+            }
+            next += split - start;
         }
         let cut = Cut::new(window, images);
-        let within = room(&mut scratch.x, cut.window.input(), Row::ZERO);
-        let out = room(&mut scratch.y, cut.window.output(), Row::ZERO);
-        let pass = Pass { of: &self.forward, values: &scratch.values, bias, activation };
+        let (within, out) = (&mut room.x[..cut.window.input()], &mut room.y[..cut.window.output()]);
+        let pass = Pass { of: &self.forward, values: &*room.values, bias, activation };
         for panel in 0..cut.panels() {
             pack_lanes(x, &cut.inputs(panel), within);
             pass.panel(&cut.window, within, out, tile);
@@ -404,26 +407,26 @@ impl Convolution {
         d_bias: &mut [f32],
         [first, last]: [bool; 2],
         decay: Decay,
-        scratch: &mut Scratch,
+        room: Room,
     ) {
         let nnz = pattern.nnz();
         assert!(images <= PANEL && x.len() == images * window.input() && dy.len() == images * window.output());
         assert!(values.len() == nnz && d_values.len() == nnz && d_bias.len() == window.filters);
         assert!(dx.as_ref().is_none_or(|dx| dx.len() == x.len()));
-        scratch.values.clear();
+        let mut next = 0;
         self.for_each_run(pattern, window, |start, split, end| {
-            scratch.values.extend_from_slice(&values[start..split]);
-            scratch.values.resize(scratch.values.len() + (end - split), 0.0);
+            let to = &mut room.values[next..][..end - start];
+            to[..split - start].copy_from_slice(&values[start..split]);
+            to[split - start..].fill(0.0);
+            next += end - start;
         });
         if first {
-            scratch.partial.clear();
-            scratch.partial.resize(nnz, [0.0; 4]);
+            room.partial.fill([0.0; 4]);
             d_bias.fill(0.0);
         }
         let cut = Cut::new(window, images);
-        let within = room(&mut scratch.x, cut.window.input(), Row::ZERO);
-        let out = room(&mut scratch.y, cut.window.output(), Row::ZERO);
-        let d_within = room(&mut scratch.dx, cut.window.input(), Row::ZERO);
+        let input = cut.window.input();
+        let (within, out, d_within) = (&mut room.x[..input], &mut room.y[..cut.window.output()], &mut room.dx[..input]);
         if cut.strips > 1
             && let Some(dx) = dx.as_deref_mut()
         {
@@ -434,7 +437,7 @@ impl Convolution {
             pack_lanes(x, &inputs, within);
             pack_lanes(dy, &cut.outputs(panel), out);
             sum_filters(out, d_bias);
-            self.gradients(&cut.window, within, out, d_within, &scratch.values, &mut scratch.partial);
+            self.gradients(&cut.window, within, out, d_within, room.values, room.partial);
             if let Some(dx) = dx.as_deref_mut() {
                 unpack_lanes(d_within, &inputs, dx, cut.strips > 1);
             }
@@ -442,7 +445,7 @@ impl Convolution {
         if last {
             let mut next = 0;
             self.for_each_run(pattern, window, |start, _, end| {
-                for (d_value, partial) in d_values[start..end].iter_mut().zip(&scratch.partial[next..]) {
+                for (d_value, partial) in d_values[start..end].iter_mut().zip(&room.partial[next..]) {
                     *d_value = F32x4::load(partial).sum();
                 }
                 next += end - start;
@@ -456,7 +459,7 @@ impl Convolution {
         let lists = &self.backward;
         let across = places(&window.cols, &lists.cols, Direction::Backward);
         let (mut parts, mut all) = (Vec::new(), Vec::new());
-        let mut pixels = x.chunks_exact(window.channels).zip(dx.chunks_exact_mut(window.channels));
+        let mut pixels = x.chunks_exact(window.channels.max(1)).zip(dx.chunks_exact_mut(window.channels.max(1)));
         for row in places(&window.rows, &lists.rows, Direction::Backward) {
             for (i, col) in across.iter().enumerate() {
                 let Some((x, dx)) = pixels.next() else { return };

@@ -1,4 +1,4 @@
-//! Back-propagation through max pooling: each window's dy goes to its first maximum (and to a NaN). Nobody remembers where that was, so it is found again.
+//! Back-propagation through max pooling: each window's dy goes to its first maximum. Nobody remembers where that was, so it is found again.
 
 use super::window::Window;
 use crate::lanes::{F32x4, I32x4};
@@ -35,14 +35,14 @@ fn hand_back(pixels: &[usize], channels: usize, x: &[f32], dy: &[f32], dx: &mut 
         let best = pixels.iter().fold(F32x4::splat(f32::NEG_INFINITY), |best, &pixel| best.or_larger(x(pixel)));
         let mut left = four(&dy[channel..]);
         for &pixel in pixels {
-            let others = best.above(x(pixel));
-            let given = left.without(others);
+            let largest = x(pixel).reaches(best);
+            let given = left.without(I32x4::splat(-1).and_not(largest));
             let to = &mut dx[pixel + channel..pixel + channels];
             match to.first_chunk_mut() {
                 Some(to) => (F32x4::load(to) + given).store(to),
                 None => to.iter_mut().zip(given.to_array()).for_each(|(to, given)| *to += given),
             }
-            left = left.without(I32x4::splat(-1).and_not(others));
+            left = left.without(largest);
         }
     }
 }

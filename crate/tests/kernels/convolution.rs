@@ -2,9 +2,10 @@
 
 use crate::support::{DENSITIES, Layer, Random, layer, reference};
 use tfjs_sparse_kernels::kernels::backward::Decay;
-use tfjs_sparse_kernels::kernels::convolution::{Convolution, Scratch};
+use tfjs_sparse_kernels::kernels::convolution::{Convolution, Room};
 use tfjs_sparse_kernels::kernels::forward::{Activation, Tile};
 use tfjs_sparse_kernels::kernels::window::Window;
+use tfjs_sparse_kernels::lanes::Row;
 
 /// As `windowOver` of `ts/pattern/window.ts`.
 fn window(
@@ -42,6 +43,25 @@ fn each_window(mut run: impl FnMut(usize, Window)) {
     }
 }
 
+/// What a call works in, filled with what must not matter.
+struct Memory {
+    panels: [Vec<Row>; 3],
+    partial: Vec<[f32; 4]>,
+    values: Vec<f32>,
+}
+
+impl Memory {
+    fn new(window: &Window, nnz: usize) -> Self {
+        let panels = [window.input(), window.output(), window.input()].map(|rows| vec![Row([f32::NAN; 16]); rows]);
+        Self { panels, partial: vec![[f32::NAN; 4]; nnz], values: vec![f32::NAN; nnz] }
+    }
+
+    fn room(&mut self) -> Room<'_> {
+        let [x, y, dx] = &mut self.panels;
+        Room { x, y, dx, partial: &mut self.partial, values: &mut self.values }
+    }
+}
+
 fn random_layer(random: &mut Random, case: usize, window: &Window) -> Layer {
     layer(random, window.weights() / window.filters, window.filters, DENSITIES[case / 3 % 4], case % 2 == 1)
 }
@@ -53,14 +73,14 @@ fn check(random: &mut Random, case: usize, window: &Window, batch: usize) {
     let bias = random.whole_numbers(window.filters);
     let name = format!("{window:?}, batch {batch}, case {case}");
     let convolution = Convolution::new(&pattern, window);
-    let mut scratch = Scratch::default();
+    let mut memory = Memory::new(window, values.len());
     for (tile, (activation, relu)) in Tile::ALL.into_iter().zip([(Activation::Linear, false), (Activation::Relu, true)]) {
         let mut y = vec![f32::NAN; batch * window.output()];
         for first in (0..batch).step_by(16) {
             let images = 16.min(batch - first);
             let x = &x[first * window.input()..][..images * window.input()];
             let y = &mut y[first * window.output()..][..images * window.output()];
-            convolution.forward(&pattern, window, images, x, &values, Some(&bias), y, activation, tile, &mut scratch);
+            convolution.forward(&pattern, window, images, x, &values, Some(&bias), y, activation, tile, memory.room());
         }
         assert_eq!(y, reference::convolution(window, &mask, &dense, &bias, &x, batch, relu), "forward {name}");
     }
@@ -76,7 +96,7 @@ fn check(random: &mut Random, case: usize, window: &Window, batch: usize) {
             let (x, dy, dx) = (&x[part(window.input())], &dy[part(window.output())], &mut dx[part(window.input())]);
             let ends = [first == 0, first + images == batch];
             let dx = want_dx.then_some(dx);
-            convolution.backward(&pattern, window, images, x, &values, dy, dx, &mut d_values, &mut d_bias, ends, decay, &mut scratch);
+            convolution.backward(&pattern, window, images, x, &values, dy, dx, &mut d_values, &mut d_bias, ends, decay, memory.room());
         }
         assert_eq!(d_values, expected, "dValues {name}");
         let d_bias_of = |o: usize| dy.iter().skip(o).step_by(window.filters).sum::<f32>();
@@ -103,9 +123,9 @@ fn indices_that_16_bits_cannot_hold_count_from_nearer() {
         assert_eq!(rows, 4 * channels);
         let (x, dy) = (random.whole_numbers(window.input()), random.whole_numbers(window.output()));
         let convolution = Convolution::new(&sparse.pattern, &window);
-        let mut scratch = Scratch::default();
+        let mut memory = Memory::new(&window, sparse.values.len());
         let mut y = vec![f32::NAN; window.output()];
-        convolution.forward(&sparse.pattern, &window, 1, &x, &sparse.values, None, &mut y, Activation::Linear, Tile::S32x1, &mut scratch);
+        convolution.forward(&sparse.pattern, &window, 1, &x, &sparse.values, None, &mut y, Activation::Linear, Tile::S32x1, memory.room());
         assert_eq!(y, reference::convolution(&window, &sparse.mask, &sparse.dense, &[0.0], &x, 1, false), "{window:?}");
         let [_, dw] = reference::convolution_gradients(&window, &sparse.mask, &sparse.dense, &x, &dy, 1);
         let (mut d_values, mut d_bias) = (vec![f32::NAN; sparse.values.len()], [0.0]);
@@ -122,7 +142,7 @@ fn indices_that_16_bits_cannot_hold_count_from_nearer() {
             &mut d_bias,
             [true; 2],
             decay,
-            &mut scratch,
+            memory.room(),
         );
         assert_eq!(d_values, sparse.flat.iter().map(|&i| dw[i]).collect::<Vec<_>>(), "{window:?}");
     }
