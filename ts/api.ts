@@ -21,6 +21,7 @@ export { type TopKast, type TopKastArgs, topKast } from './methods/top_kast.js';
 export { fastDense } from './ops/fast_dense.js';
 export { powerprop } from './ops/powerprop.js';
 export type { Candidates, Samples } from './ops/probe.js';
+export { type SparseConv2dArgs, sparseConv2d } from './ops/sparse_conv2d.js';
 export { type Decay, type FusedActivation, type SparseDenseArgs, sparseDense } from './ops/sparse_dense.js';
 export { type GradientArgs, gradientReduce, gradientTopK, topK } from './ops/top_k.js';
 export { trainingKernels } from './ops/training_kernels.js';

@@ -8,7 +8,7 @@ export class ShapeError extends RangeError {
     readonly expected: readonly (number | string)[],
     readonly received: readonly (number | null)[],
   ) {
-    super(`${what}: expected [${expected.join(', ')}], received [${received.join(', ')}]`);
+    super(`${what}: expected [${expected.join(', ')}], received [${received.map(String).join(', ')}]`);
   }
 }
 

@@ -129,6 +129,24 @@ onEachBackend('sparseConv2d', () => {
     });
   });
 
+  test('an empty batch: nothing but the decay', () => {
+    tf.tidy(() => {
+      const { values, bias } = operands();
+      const loss = (values: tf.Tensor) =>
+        tf.sum(
+          sparseConv2d({
+            x: tf.zeros([0, HEIGHT, WIDTH, CHANNELS]),
+            values: values as tf.Tensor1D,
+            bias,
+            pattern,
+            ...geometry,
+            decay: { forward: 2, rest: 2 },
+          }),
+        );
+      expectClose(tf.grad(loss)(values).dataSync(), tf.mul(values, 2).dataSync());
+    });
+  });
+
   test('1000 steps leave memory as it was', () => {
     const { x, values, bias, weight } = operands();
     const step = () =>
@@ -163,6 +181,11 @@ onEachBackend('sparseConv2d', () => {
       expect(run({ kernelSize: [1.5, 12] })).toThrow(OptionError);
       expect(run({ strides: [0, 1] })).toThrow('sparseConv2d strides');
       expect(run({ padding: 'causal' as 'same' })).toThrow("sparseConv2d padding: expected 'same' or 'valid', received");
+      expect(run({ dilationRate: [1, 2 ** 32] })).toThrow('sparseConv2d dilationRate: expected at most 65535');
+      expect(run({ strides: [70_000, 1] })).toThrow('sparseConv2d strides: expected at most 65535');
+      expect(run({ x: tf.zeros([1, 0, 7, 3]) })).toThrow("x with padding 'same': expected [batch, ≥ 1, ≥ 1, 3], received [1, 0, 7, 3]");
+      const none = patternOf([], FILTERS);
+      expect(run({ pattern: none, values: tf.zeros([0]), x: tf.zeros([1, 6, 7, 0]) })).toThrow('sparseConv2d pattern');
       expect(run({ padding: 'valid', x: tf.zeros([1, 2, 7, 3]) })).toThrow('expected [batch, ≥ 3, ≥ 3, 3], received [1, 2, 7, 3]');
     });
   });

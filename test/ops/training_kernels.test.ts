@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { trainingKernels } from '../../ts/ops/training_kernels.js';
 import { Random } from '../../ts/pattern/random.js';
+import * as conv from '../../ts/wasm/conv.js';
 import { memory } from '../../ts/wasm/memory.js';
 import { wholeNumbers } from '../support/cases.js';
 import { BACKENDS, expectClose, onEachBackend, tf, tfl } from '../support/tf.js';
@@ -388,4 +389,37 @@ describe('models', () => {
     undo = trainingKernels();
     for (const backend of BACKENDS) expectClose(await train(backend, build, x), theirs, 1e-4);
   });
+});
+
+describe.each(BACKENDS)('what tfjs lets through, on %s', (backend) => {
+  test.each([-1, 0])('max pooling and its gradient with a padding of %d', async (pad) => {
+    const x = whole([2, 5, 6, 3]) as tf.Tensor4D;
+    const { ours, theirs } = await both(backend, () => tf.grad((x) => tf.sum(tf.maxPool(x as tf.Tensor4D, 2, 1, pad)))(x));
+    if (backend === 'cpu' || pad === 0) expect(ours).toEqual(theirs);
+    x.dispose();
+  });
+
+  test('max pooling goes back past NaN', async () => {
+    const x = tf.tensor4d([Number.NaN, 1, 2, 3, 3, 1, 2, Number.NaN], [2, 2, 2, 1]);
+    const dy = tf.tensor4d([5, 7], [2, 1, 1, 1]);
+    const { ours, theirs } = await both(backend, () =>
+      call(tf.MaxPoolGrad, { dy, input: x, output: dy }, { filterSize: 2, strides: 2, pad: 'valid' }),
+    );
+    expect(ours).toEqual(theirs);
+    tf.dispose([x, dy]);
+  });
+});
+
+test('a kernel that fails leaves no tensor behind', async () => {
+  await tf.setBackend('wasm');
+  undo = trainingKernels();
+  const [x, filter] = [tf.zeros<tf.Rank.R4>([1, 4, 4, 16]), tf.zeros<tf.Rank.R4>([3, 3, 16, 32])];
+  const before = tf.engine().backend.numDataIds();
+  const spy = vi.spyOn(conv, 'convForward').mockImplementation(() => {
+    throw new RangeError('no room');
+  });
+  for (let i = 0; i < 3; i++) expect(() => tf.tidy(() => tf.conv2d(x, filter, 1, 'same'))).toThrow('no room');
+  spy.mockRestore();
+  expect(tf.engine().backend.numDataIds()).toBe(before);
+  tf.dispose([x, filter]);
 });

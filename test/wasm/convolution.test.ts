@@ -92,6 +92,71 @@ test('backward through relu, and without dX', () => {
   releasePattern(pattern);
 });
 
+test('in one dimension, few sequences and many', () => {
+  const random = new Random(6);
+  for (const padding of ['same', 'valid'] as const) {
+    for (const [stride, dilation] of [
+      [1, 1],
+      [2, 1],
+      [3, 2],
+    ]) {
+      const args = { kernelSize: [1, 4], strides: [1, stride], padding, dilationRate: [1, dilation] } as const;
+      const window = windowOver(args, [1, 37], 3, 5);
+      const pattern = patternOf(
+        Array.from({ length: 4 * 3 * 5 }, () => random.below(3)),
+        5,
+      );
+      const [flat, values] = [pattern.flat(), wholeNumbers(random, pattern.nnz)];
+      for (const batch of [1, 5, 16, 19]) {
+        const [x, dy] = [inputOf, outputOf].map((size) => wholeNumbers(random, batch * size(window)));
+        const inA = new Map<number, number>();
+        pattern.forEach((i, _row, _col, a) => {
+          if (a) inA.set(flat[i], i);
+        });
+        const [y, dx, dw] = [new Float32Array(dy.length), new Float32Array(x.length), new Float32Array(60)];
+        forEachTap(window, batch, (atX, atW, atY) => {
+          dw[atW] += x[atX] * dy[atY];
+          const i = inA.get(atW);
+          if (i === undefined) return;
+          y[atY] += x[atX] * values[i];
+          dx[atX] += dy[atY] * values[i];
+        });
+        const [receivedY, receivedDx] = [y, dx].map(({ length }) => new Float32Array(length).fill(Number.NaN));
+        forward(pattern, window, batch, x, values, undefined, false, receivedY);
+        const { dValues, dBias } = backward(pattern, window, batch, { x, values, y: undefined, dy }, receivedDx, { forward: 0, rest: 0 });
+        expect(plain(receivedY)).toEqual(plain(y));
+        expect(plain(receivedDx)).toEqual(plain(dx));
+        expect(plain(dValues.floats)).toEqual(Float32Array.from(flat, (at) => dw[at] + 0));
+        for (const used of [dValues, dBias]) used.free();
+      }
+      releasePattern(pattern);
+    }
+  }
+});
+
+test('wide strides and dilations take no more memory than there are taps', () => {
+  const pattern = patternOf([1, 1, 1, 1, 1, 1, 1, 1, 1], 1);
+  const run = (stride: number, dilation: number) => {
+    const args = { kernelSize: [3, 3], strides: [stride, stride], padding: 'same', dilationRate: [dilation, dilation] } as const;
+    const window = windowOver(args, [8, 8], 1, 1);
+    const y = new Float32Array(outputOf(window));
+    const x = new Float32Array(64).fill(1);
+    forward(pattern, window, 1, x, new Float32Array(9).fill(1), undefined, false, y);
+    const { dValues, dBias } = backward(pattern, window, 1, { x, values: y.slice(0, 9), y: undefined, dy: y }, x.slice(), {
+      forward: 0,
+      rest: 0,
+    });
+    for (const used of [dValues, dBias]) used.free();
+    return y;
+  };
+  run(1, 1);
+  const { liveBytes } = memory();
+  expect(run(4000, 1)).toEqual(Float32Array.of(9));
+  expect(run(1, 30_000)).toEqual(new Float32Array(64).fill(1));
+  expect(memory().liveBytes - liveBytes).toBeLessThan(50_000);
+  releasePattern(pattern);
+});
+
 test('memory stays: over steps, batches and image sizes', () => {
   const random = new Random(4);
   const pattern = patternOf(

@@ -93,7 +93,8 @@ function connected(name: string, kernel: [features: number, units: number], acti
     name,
     activation,
     sparse: (args) => dense({ ...args, units }),
-    twin: (args, alpha) => powerDense({ ...args, units, alpha }),
+    // tfjs's own where it can be: such a model needs nothing of ours.
+    twin: (args, alpha) => (alpha === 1 ? tfl.layers.dense({ ...args, units }) : powerDense({ ...args, units, alpha })),
     after: [],
   };
 }

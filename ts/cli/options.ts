@@ -76,7 +76,7 @@ export function withTrainOptions(command: Command): Command {
     .option('--drop-fraction <share>', 'share of the weights that moves at first (default: as published; not for top-kast)', density)
     .option('--alpha <exponent>', 'of Powerpropagation; 1 is ordinary training', atLeast1, 1)
     .option('--regularization <lambda>', "Top-KAST's penalty", atLeast0, 1e-4)
-    .option('--dense', 'train the dense twin: the layers of tfjs itself, with fastDense()', false)
+    .option('--dense', 'train the dense twin: the layers of tfjs itself (layers.powerDense with --alpha), with fastDense()', false)
     .addOption(new Option('--optimizer <name>', 'how weights are updated').choices(['adam', 'momentum', 'sgd']).default('adam'))
     .option('--learning-rate <rate>', 'default: 0.001 for adam, 0.05 for momentum, 0.1 for sgd', positive)
     .option('--batch <samples>', 'samples in a step', count, 64)

@@ -130,6 +130,7 @@ tf.serialization.registerClass(SparseConv1D, 'tfjs-sparse');
  * `[kernelHeight, kernelWidth, channels, filters]` exist, any of them: a filter may look at other pixels in each channel.
  *
  * ```js
+ * trainingKernels(); // for the first layer: tfjs's wasm backend has no gradient for its own convolutions
  * const model = tf.sequential({ layers: [
  *   tf.layers.conv2d({ inputShape: [28, 28, 1], filters: 32, kernelSize: 3, activation: 'relu' }),
  *   layers.conv2d({ filters: 64, kernelSize: 3, activation: 'relu', density: 0.1 }),

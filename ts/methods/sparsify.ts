@@ -12,7 +12,10 @@ import { type Prunable, type PruneArgs, pruned } from './prune.js';
 
 const GLOROT = { class_name: 'GlorotNormal', config: {} };
 
-export type SparsifyArgs = Partial<Omit<PruneArgs, 'optimizer'>>;
+export interface SparsifyArgs extends Partial<Omit<PruneArgs, 'optimizer'>> {
+  /** Names of layers that stay what they are, such as a first convolution of few weights. Default: none. */
+  except?: readonly string[] | undefined;
+}
 
 /** A layer with a whole kernel, by flat index in the pattern of its sparse twin. */
 interface DenseWeights extends Prunable {
@@ -28,17 +31,25 @@ interface DenseWeights extends Prunable {
  * pruned at once, as `prune` does. Other layers keep what they are, also convolutions with `channelsFirst` or 'causal' padding. Not compiled. Costs a copy
  * of the model for a moment.
  *
+ * Of a convolutional network take scope 'lamp' or 'global', or except the first convolution: few of its few weights can go.
+ *
  * Without a `density`, every weight stays that is not exactly 0, and a layer without a 0 stays what it is: for models that were pruned elsewhere.
  *
  * Throws an OptionError for a model without such layers or with models inside, for weights that are NaN, and where no layer has a weight to drop.
  */
 export async function sparsify(model: LayersModel, args: SparsifyArgs = {}): Promise<LayersModel> {
-  const dense = model.layers.filter(isDense);
+  const { density, except = [] } = args;
+  const names = model.layers.map((layer) => layer.name);
+  const unknown = except.find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new OptionError('sparsify except', `layers among ${names.join(', ')}`, unknown);
+  const dense = model.layers.filter((layer) => isDense(layer) && !except.includes(layer.name));
   if (dense.length === 0) {
-    const names = model.layers.map((layer) => layer.name);
-    throw new OptionError('sparsify model', 'one with dense layers or convolutions', names);
+    throw new OptionError(
+      'sparsify model',
+      except.length > 0 ? 'other dense layers or convolutions' : 'one with dense layers or convolutions',
+      names,
+    );
   }
-  const { density } = args;
   const all = dense.map(weightsOf);
   const found = density === undefined ? all.filter(({ weights }) => weights.includes(0)) : all;
   if (found.length === 0) throw new OptionError('sparsify model', 'a density, or layers in which some weights are exactly 0', 'neither');

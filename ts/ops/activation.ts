@@ -28,13 +28,12 @@ export function activationOf({ inputs, attrs, backend }: Call): Activation | und
   return {
     relu: false,
     finish: (y) => {
-      const result = kernel.kernelFunc({
-        inputs: alpha ? { x: y, alpha } : { x: y },
-        backend,
-        attrs: { alpha: leakyreluAlpha ?? 0 },
-      }) as tf.TensorInfo;
-      (backend as tf.KernelBackend).disposeData(y.dataId);
-      return result;
+      try {
+        const inputs = alpha ? { x: y, alpha } : { x: y };
+        return kernel.kernelFunc({ inputs, backend, attrs: { alpha: leakyreluAlpha ?? 0 } }) as tf.TensorInfo;
+      } finally {
+        (backend as tf.KernelBackend).disposeData(y.dataId);
+      }
     },
   };
 }

@@ -48,11 +48,13 @@ function planned(
   );
   const { dy } = inputs;
   if (info.outHeight < 1 || info.outWidth < 1 || (dy && !tf.util.arraysEqual(dy.shape, info.outShape))) return;
-  return { window: windowOf(info), batch: info.batchSize, info };
+  const window = windowOf(info);
+  return window && { window, batch: info.batchSize, info };
 }
 
-export function windowOf(info: Conv2DInfo): Window {
-  return {
+/** The window of such an operation; nothing for what tfjs lets through and our kernels do not know: padding below 0, strides between whole numbers. */
+export function windowOf(info: Conv2DInfo): Window | undefined {
+  const window = {
     height: info.inHeight,
     width: info.inWidth,
     channels: info.inChannels,
@@ -68,6 +70,7 @@ export function windowOf(info: Conv2DInfo): Window {
     top: info.padInfo.top,
     left: info.padInfo.left,
   };
+  return Object.values(window).every((number) => Number.isInteger(number) && number >= 0 && number < 2 ** 31) ? window : undefined;
 }
 
 /** `tf.conv2d`, and `tf.fused.conv2d` with its bias and activation; nothing where the kernel before shall answer. */
@@ -113,7 +116,7 @@ export function depthwiseBackpropFilter<B extends tf.KernelBackend>(call: Call, 
   return filterGradient(conv.depthwiseFilterGradient, call, bridge, true);
 }
 
-function inputGradient<B>(
+function inputGradient<B extends tf.KernelBackend>(
   kernel: typeof conv.convInputGradient,
   call: Call,
   bridge: OpenBridge<B>,
@@ -127,7 +130,7 @@ function inputGradient<B>(
   );
 }
 
-function filterGradient<B>(
+function filterGradient<B extends tf.KernelBackend>(
   kernel: typeof conv.convFilterGradient,
   call: Call,
   bridge: OpenBridge<B>,

@@ -1,6 +1,7 @@
 // The gradients of tfjs's pooling. That of the average is computed where it lies: copying it to our memory would cost more than is gained there.
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { Window } from '../pattern/window.js';
 import * as conv from '../wasm/conv.js';
 import { windowOf } from './convolution.js';
 import type { OpenBridge } from './kernel.js';
@@ -15,7 +16,7 @@ interface Attrs {
 
 type Info = tf.backend_util.Conv2DInfo;
 
-function planned({ inputs, attrs }: Call): Info | undefined {
+function planned({ inputs, attrs }: Call): { info: Info; window: Window } | undefined {
   const { dy, input } = inputs as Record<'dy' | 'input', tf.TensorInfo>;
   const { filterSize, strides, pad, dimRoundingMode } = attrs as unknown as Attrs;
   if (dy.dtype !== 'float32' || input.dtype !== 'float32') return;
@@ -27,27 +28,29 @@ function planned({ inputs, attrs }: Call): Info | undefined {
     pad,
     dimRoundingMode,
   );
-  return tf.util.arraysEqual(dy.shape, info.outShape) ? info : undefined;
+  const window = windowOf(info);
+  return window && tf.util.arraysEqual(dy.shape, info.outShape) ? { info, window } : undefined;
 }
 
 /**
- * dx `[batch, height, width, channels]` of max pooling: each dy goes to the first maximum of its window, as on tfjs's cpu backend. Nothing where the kernel
- * before shall answer.
+ * dx `[batch, height, width, channels]` of max pooling: each dy goes to the first maximum of its window, as on tfjs's cpu backend (where that is −∞, there it goes
+ * nowhere). Nothing where the kernel before shall answer.
  */
-export function maxPoolGrad<B>(call: Call, bridge: OpenBridge<B>): tf.TensorInfo | undefined {
+export function maxPoolGrad<B extends tf.KernelBackend>(call: Call, bridge: OpenBridge<B>): tf.TensorInfo | undefined {
   const { dy, input } = call.inputs as Record<'dy' | 'input', tf.TensorInfo>;
-  const info = planned(call);
-  if (!info) return;
+  const plan = planned(call);
+  if (!plan) return;
   return written(bridge, call.backend as B, input.shape, [dy, input], (dx, dy, x) =>
-    conv.maxPoolGradient(windowOf(info), info.batchSize, x, dy, dx),
+    conv.maxPoolGradient(plan.window, plan.info.batchSize, x, dy, dx),
   );
 }
 
 /** dx of average pooling: each dy over its window, of which tfjs counts the padding. */
-export function avgPoolGrad<B>(call: Call, bridge: OpenBridge<B>): tf.TensorInfo | undefined {
+export function avgPoolGrad<B extends tf.KernelBackend>(call: Call, bridge: OpenBridge<B>): tf.TensorInfo | undefined {
   const { dy, input } = call.inputs as Record<'dy' | 'input', tf.TensorInfo>;
-  const info = planned(call);
-  if (!info) return;
+  const plan = planned(call);
+  if (!plan) return;
+  const { info } = plan;
   const n = info.inChannels;
   const part = 1 / (info.filterHeight * info.filterWidth);
   return written(bridge, call.backend as B, input.shape, [dy], (dx, dy) => {

@@ -13,7 +13,7 @@ export type Call = Parameters<tf.KernelFunc>[0];
 export type Fast = <B extends tf.KernelBackend>(call: Call, bridge: OpenBridge<B>) => tf.TensorInfo | undefined;
 
 /** A result that `write` writes in place, given views of it and of the inputs. */
-export function written<B>(
+export function written<B extends tf.KernelBackend>(
   bridge: OpenBridge<B>,
   backend: B,
   shape: number[],
@@ -21,9 +21,14 @@ export function written<B>(
   write: (result: Float32Array, ...inputs: Float32Array[]) => void,
 ): tf.TensorInfo {
   const info = bridge.empty(backend, shape);
-  const [result, ...views] = readAll(bridge, backend, [info, ...inputs]);
-  write(result, ...views);
-  return info;
+  try {
+    const [result, ...views] = readAll(bridge, backend, [info, ...inputs]);
+    write(result, ...views);
+    return info;
+  } catch (error) {
+    backend.disposeData(info.dataId);
+    throw error;
+  }
 }
 
 interface Replaced {

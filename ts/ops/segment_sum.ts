@@ -8,7 +8,7 @@ import { type Call, written } from './replaced.js';
  * `tf.unsortedSegmentSum` of x `[count, …]` by `segmentIds [count]`: `[numSegments, …]`, or nothing where the kernel before shall answer. Rows of segments
  * that do not exist count nowhere. O(x), where tfjs's cpu backend goes over all of x for each segment.
  */
-export function unsortedSegmentSum<B>(call: Call, bridge: OpenBridge<B>): tf.TensorInfo | undefined {
+export function unsortedSegmentSum<B extends tf.KernelBackend>(call: Call, bridge: OpenBridge<B>): tf.TensorInfo | undefined {
   const { x, segmentIds } = call.inputs as Record<'x' | 'segmentIds', tf.TensorInfo>;
   const { numSegments } = call.attrs as unknown as { numSegments: number };
   const [count, ...row] = x.shape;

@@ -47,11 +47,14 @@ interface Attrs {
 }
 
 const NO_DECAY: Decay = { forward: 0, rest: 0 };
+/** Of a kernel, a stride or a dilation. */
+const MOST = 65_535;
 
 /**
  * `act(x ∗ W + bias)`, `[batch, outHeight, outWidth, filters]`, where W, tfjs's kernel `[kernelHeight, kernelWidth, channels, filters]`, has `values` at the
  * places of `pattern`. Only the forward set takes part; the gradient of `values` covers the whole pattern. Costs 2·nnz·outHeight·outWidth·batch operations
- * forward and twice that backward, in one pass. Beside x and y it takes working memory for 16 images, whatever the batch.
+ * forward and twice that backward, in one pass. Beside x and y it takes working memory for
+ * 16 images, whatever the batch: twice x, y and, backward, dy and dx of these, which stays.
  *
  * Throws a {@link ShapeError} when shapes and pattern disagree, or the window is larger than the image with 'valid'.
  *
@@ -74,17 +77,19 @@ function windowOf({ x, pattern, kernelSize, strides = [1, 1], padding = 'valid',
   if (padding !== 'same' && padding !== 'valid') throw new OptionError('sparseConv2d padding', "'same' or 'valid'", padding);
   for (const [name, pair] of Object.entries({ kernelSize, strides, dilationRate })) {
     if (!Array.isArray(pair) || pair.length !== 2) throw new OptionError(`sparseConv2d ${name}`, 'two numbers', pair);
-    for (const each of pair) checkCount(`sparseConv2d ${name}`, each, 1);
+    for (const each of pair) {
+      if (checkCount(`sparseConv2d ${name}`, each, 1) > MOST) throw new OptionError(`sparseConv2d ${name}`, `at most ${MOST}`, each);
+    }
   }
   const taps = kernelSize[0] * kernelSize[1];
   const channels = pattern.rows / taps;
-  if (!Number.isInteger(channels))
+  if (!Number.isInteger(channels) || channels === 0)
     throw new ShapeError('sparseConv2d pattern', [`${taps}·channels`, 'filters'], [pattern.rows, pattern.cols]);
   if (x.rank !== 4 || x.shape[3] !== channels) throw new ShapeError('sparseConv2d x', ['batch', 'height', 'width', channels], x.shape);
   const window = windowOver({ kernelSize, strides, padding, dilationRate }, [x.shape[1], x.shape[2]], channels, pattern.cols);
   if (window.outHeight === 0 || window.outWidth === 0) {
-    const least = [0, 1].map((i) => (kernelSize[i] - 1) * dilationRate[i] + 1);
-    throw new ShapeError("sparseConv2d x with padding 'valid'", ['batch', `≥ ${least[0]}`, `≥ ${least[1]}`, channels], x.shape);
+    const least = [0, 1].map((i) => (padding === 'same' ? 1 : (kernelSize[i] - 1) * dilationRate[i] + 1));
+    throw new ShapeError(`sparseConv2d x with padding '${padding}'`, ['batch', `≥ ${least[0]}`, `≥ ${least[1]}`, channels], x.shape);
   }
   return window;
 }

@@ -16,12 +16,14 @@ import { unsortedSegmentSum } from './segment_sum.js';
  * | `Conv2DBackpropFilter` | missing | about 80 % of the multiply-add peak from 64 channels on |
  * | `Conv2DBackpropInput` | scalar | 15 times as fast from 64 channels on |
  * | `Conv2D`, `FusedConv2D` | XNNPACK | from 16 channels and 32 filters on ours: 1 to 2 times as fast, and with any activation |
- * | `DepthwiseConv2dNativeBackpropFilter`, `…Input` | missing | any multiplier and dilation |
+ * | `DepthwiseConv2dNativeBackpropFilter`, `…Input` | missing | any multiplier; tfjs itself refuses gradients of dilated ones |
  * | `UnsortedSegmentSum` (lookups going back) | missing | one pass over the rows |
  * | `MaxPoolGrad`, `AvgPoolGrad` | as slow as a convolution; no gradient where all of a window is negative | 10 times as fast |
  *
- * On `cpu` the same kernels take the place of tfjs's plain loops. Shapes, errors and gradients stay tfjs's; results differ in rounding only, and where tfjs's
- * wasm backend is wrong: in `MaxPoolGrad`, and in `tf.conv2d` by a kernel smaller than its stride with padding 'same'. Other dtypes
+ * On `cpu` the same kernels take the place of tfjs's plain loops. Shapes, errors and gradients stay tfjs's; results differ in rounding only, and where tfjs
+ * is wrong: its wasm backend in `MaxPoolGrad` (any window without a positive number: **such networks train on wrong gradients without this**) and in
+ * `tf.conv2d` by a kernel smaller than its stride with padding 'same'; its cpu backend in `AvgPoolGrad` with a `dimRoundingMode`. Infinite weights at the
+ * edges give NaN. Not mended: `ResizeNearestNeighborGrad` (`upSampling2d` with 'nearest'), which is wrong in tfjs for batches above 1; take 'bilinear'. Other dtypes
  * than float32 and `dataFormat: 'channelsFirst'` are left to the kernel that was there before; where there was none, tfjs says so as before. Of `tf.conv2d` with
  * dilations tfjs has no gradient.
  *
