@@ -60,7 +60,7 @@ describe('train --model lenet5', () => {
     expect(status, err).toBe(0);
     const { layers } = await tfl.loadLayersModel(pathToFileURL(join(home, 'twin', 'model', 'model.json')).href);
     const kinds = layers.map((layer) => layer.getClassName());
-    expect(kinds).toEqual(['Conv2D', 'MaxPooling2D', 'Conv2D', 'MaxPooling2D', 'Flatten', 'PowerDense', 'PowerDense', 'PowerDense']);
+    expect(kinds).toEqual(['Conv2D', 'MaxPooling2D', 'Conv2D', 'MaxPooling2D', 'Flatten', 'Dense', 'Dense', 'Dense']);
     expect((await run('report', 'first', 'twin', '--out', 'both.html')).status).toBe(0);
     const html = await readFile(join(home, 'both.html'), 'utf8');
     expect(html).toContain('as fast as twin');
