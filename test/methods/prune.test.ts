@@ -284,6 +284,20 @@ onEachBackend('sparsify', () => {
     sparse.dispose();
   });
 
+  test('layers that are excepted stay what they are', async () => {
+    const model = classifier(2);
+    const [first, ...rest] = model.layers.filter((layer) => layer.getClassName() === 'PowerDense').map(({ name }) => name);
+    const sparse = await sparsify(model, { density: 0.3, except: [first] });
+    expect(sparse.layers[0].getClassName()).toBe(model.layers[0].getClassName());
+    expect(sparseOf(sparse).map(({ name }) => name)).toEqual(rest);
+    await expect(sparsify(model, { density: 0.3, except: ['nobody'] })).rejects.toThrow('sparsify except: expected layers among');
+    await expect(sparsify(model, { density: 0.3, except: [first, ...rest] })).rejects.toThrow(
+      'expected other dense layers or convolutions',
+    );
+    model.dispose();
+    sparse.dispose();
+  });
+
   test('the model itself stays as it was, and the copy is trained alone', async () => {
     const model = classifier(2);
     const before = model.getWeights().map((w) => Array.from(w.dataSync()));
