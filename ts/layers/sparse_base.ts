@@ -5,7 +5,7 @@ import { type constraints, type initializers, type LayerVariable, layers, type r
 import { checkCount, checkNumber, OptionError, PatternError, ShapeError } from '../errors.js';
 import { alphas, phiOf, powerprop } from '../ops/powerprop.js';
 import type { Probe } from '../ops/probe.js';
-import { type Decay, type FusedActivation, releasePattern } from '../ops/sparse_dense.js';
+import { type Decay, type FusedActivation, NO_DECAY, releasePattern } from '../ops/sparse_dense.js';
 import { assign } from '../ops/variable.js';
 import { SeededVector } from '../ops/whole_layer.js';
 import { CsrPattern, countFor } from '../pattern/csr.js';
@@ -65,8 +65,6 @@ export interface Operands {
   decay: Decay;
   probe: Probe | undefined;
 }
-
-const NO_DECAY: Decay = { forward: 0, rest: 0 };
 
 /**
  * Weights: `values [nnz]`, `bias [units]`, and, not trainable, the pattern `rowOffsets [rows + 1]`, `colIndices [nnz]`, for Top-KAST also

@@ -5,7 +5,7 @@ import { checkCount, OptionError, ShapeError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import { type Pair, type Window, windowOver } from '../pattern/window.js';
 import * as convolution from '../wasm/convolution.js';
-import type { Decay } from '../wasm/kernels.js';
+import { type Decay, NO_DECAY } from '../wasm/kernels.js';
 import { abroad, defineGradient, defineKernel, numbers, runKernel } from './kernel.js';
 import { defineOnePass } from './one_pass.js';
 import type { Probe } from './probe.js';
@@ -46,7 +46,6 @@ interface Attrs {
   gradient: tf.GradFunc;
 }
 
-const NO_DECAY: Decay = { forward: 0, rest: 0 };
 /** Of a kernel, a stride or a dilation. */
 const MOST = 65_535;
 

@@ -9,7 +9,7 @@ import { defineGradient, defineKernel, numbers, panels, runKernel } from './kern
 import { defineOnePass } from './one_pass.js';
 import type { Probe } from './probe.js';
 
-export type { Decay } from '../wasm/kernels.js';
+export { type Decay, NO_DECAY } from '../wasm/kernels.js';
 
 /** Activations that run inside the product. Apply others to its linear output. */
 export type FusedActivation = 'linear' | 'relu';
@@ -40,8 +40,6 @@ interface Attrs {
   gradient: tf.GradFunc;
 }
 
-const NO_DECAY: kernels.Decay = { forward: 0, rest: 0 };
-
 /**
  * `act(x·Wᵀ + bias)`, `[batch, out]`, where W `[out, in]` has `values` at the places of `pattern`. Only the forward set takes part; the
  * gradient of `values` covers the whole pattern. Costs 2·nnz·batch operations forward and twice that backward, in one pass (once without the
@@ -55,7 +53,15 @@ const NO_DECAY: kernels.Decay = { forward: 0, rest: 0 };
  * const y = sparseDense({ x, values, pattern, activation: 'relu' });
  * ```
  */
-export function sparseDense({ x, values, bias, pattern, activation = 'linear', decay = NO_DECAY, probe }: SparseDenseArgs): tf.Tensor2D {
+export function sparseDense({
+  x,
+  values,
+  bias,
+  pattern,
+  activation = 'linear',
+  decay = kernels.NO_DECAY,
+  probe,
+}: SparseDenseArgs): tf.Tensor2D {
   if (x.rank !== 2 || x.shape[1] !== pattern.cols) throw new ShapeError('sparseDense x', ['batch', pattern.cols], x.shape);
   if (values.rank !== 1 || values.size !== pattern.nnz) throw new ShapeError('sparseDense values', [pattern.nnz], values.shape);
   if (bias && (bias.rank !== 1 || bias.size !== pattern.rows)) throw new ShapeError('sparseDense bias', [pattern.rows], bias.shape);

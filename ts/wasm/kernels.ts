@@ -56,6 +56,8 @@ export interface Decay {
   readonly rest: number;
 }
 
+export const NO_DECAY: Decay = { forward: 0, rest: 0 };
+
 export interface BackwardOperands {
   x: Panels;
   values: Numbers;
