@@ -235,7 +235,8 @@ impl F32x4 {
     /// `b` where it is above `self`, which thus takes no NaN.
     #[inline(always)]
     pub fn or_larger(self, b: Self) -> Self {
-        Self(w::f32x4_pmax(self.0, b.0))
+        // Not `f32x4.pmax`, of which the compiler makes `relaxed_max`: that may take a NaN.
+        Self(w::v128_bitselect(b.0, self.0, w::f32x4_gt(b.0, self.0)))
     }
 
     /// 0 in the lanes of a mask.
