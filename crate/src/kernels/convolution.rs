@@ -492,12 +492,14 @@ impl Convolution {
 
 /// `d_bias[o] += Σ dY[.., o]` over the pixels and lanes of a panel.
 fn sum_filters(dy: &[Row], d_bias: &mut [f32]) {
-    for pixel in dy.chunks_exact(d_bias.len().max(1)) {
-        for (dy, out) in pixel.iter().zip(&mut *d_bias) {
+    let mut sums = vec![F32x4::splat(0.0); d_bias.len()];
+    for pixel in dy.chunks_exact(sums.len().max(1)) {
+        for (dy, sum) in pixel.iter().zip(&mut sums) {
             let [a, b, c, d] = dy.lanes();
-            *out += ((a + b) + (c + d)).sum();
+            *sum = *sum + ((a + b) + (c + d));
         }
     }
+    d_bias.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum.sum());
 }
 
 /// The forward pass of a panel.
