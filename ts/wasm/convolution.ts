@@ -5,8 +5,9 @@ import { OptionError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import { inputSize, numbersOf, outputSize, type Window } from '../pattern/window.js';
 import { copyImages } from './conv.js';
-import { type Decay, inWasm, whenReleased } from './kernels.js';
+import type { Decay } from './kernels.js';
 import { carve, floats, type Numbers, placed, room, WasmArray } from './memory.js';
+import { inWasm, whenReleased } from './patterns.js';
 import { withTile } from './tiles.js';
 
 /** Images in a panel. */

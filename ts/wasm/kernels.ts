@@ -5,35 +5,13 @@ import * as rust from '../../wasm/kernels.js';
 import { CsrPattern } from '../pattern/csr.js';
 import { carve, doubles, floats, loaded, type Numbers, placed, room, WasmArray, words } from './memory.js';
 import { Panels } from './panels.js';
+import { adopt, inWasm, release } from './patterns.js';
 import { withTile } from './tiles.js';
-
-/** A pattern in wasm memory, in both orders. Made at first use, 8 bytes per entry. */
-const prepared = new WeakMap<CsrPattern, rust.Pattern>();
-
-export function inWasm(pattern: CsrPattern): rust.Pattern {
-  let twin = prepared.get(pattern);
-  if (!twin) {
-    loaded();
-    const { cols, rowOffsets, rowSplits, colIndices } = pattern;
-    twin = new rust.Pattern(cols, rowOffsets, rowSplits, colIndices instanceof Uint32Array ? colIndices : new Uint32Array(colIndices));
-    prepared.set(pattern, twin);
-  }
-  return twin;
-}
-
-const releases = new WeakMap<CsrPattern, () => void>();
-
-/** `release` frees what is kept for a pattern elsewhere. One for each pattern. */
-export function whenReleased(pattern: CsrPattern, release: () => void): void {
-  releases.set(pattern, release);
-}
 
 /** Frees what a pattern holds in wasm memory. It comes back should the pattern be used again; without this it goes when collected. */
 export function releasePattern(pattern: CsrPattern): void {
-  releases.get(pattern)?.();
-  releases.delete(pattern);
-  prepared.get(pattern)?.free();
-  prepared.delete(pattern);
+  // Not handed through by name: the declarations of that file speak of the binary's own, which want a newer `lib` than users have.
+  release(pattern);
 }
 
 function copyIn(at: number, values: Float32Array): void {
@@ -133,7 +111,7 @@ export function largest(theta: WasmArray, rows: number, cols: number, forwardNnz
 function fromWasm(twin: rust.Pattern, cols: number): CsrPattern {
   const colIndices = (twin.colIndices16() ?? twin.colIndices32()) as Uint16Array | Uint32Array;
   const pattern = CsrPattern.checked({ cols, rowOffsets: twin.rowOffsets(), rowSplits: twin.rowSplits(), colIndices });
-  prepared.set(pattern, twin);
+  adopt(pattern, twin);
   return pattern;
 }
 
