@@ -76,8 +76,7 @@ impl Segments {
     /// `starts [lines·taps + 1]`, and for each tap the `limits` of its indices. Panics where these do not hold.
     pub fn new(starts: Vec<u32>, indices: Vec<u16>, limits: Vec<Range<usize>>) -> Self {
         assert!(starts.first() == Some(&0) && starts.is_sorted() && starts.last() == Some(&(indices.len() as u32)));
-        assert!(limits.is_empty() || (starts.len() - 1).is_multiple_of(limits.len()));
-        assert!(!limits.is_empty() || indices.is_empty());
+        assert!(!limits.is_empty() && (starts.len() - 1).is_multiple_of(limits.len()));
         for (segment, ends) in starts.windows(2).enumerate() {
             let limits = &limits[segment % limits.len()];
             assert!(indices[ends[0] as usize..ends[1] as usize].iter().all(|&index| limits.contains(&index.into())));

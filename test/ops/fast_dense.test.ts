@@ -5,7 +5,7 @@ import { fastDense } from '../../ts/ops/fast_dense.js';
 import { Random } from '../../ts/pattern/random.js';
 import { memory } from '../../ts/wasm/memory.js';
 import { reference, wholeNumbers } from '../support/cases.js';
-import { BACKENDS, expectClose, onEachBackend, tf, tfl } from '../support/tf.js';
+import { BACKENDS, expectClose, onEachBackend, outcomeOf, tf, tfl } from '../support/tf.js';
 
 const KERNELS = [tf.BatchMatMul, tf._FusedMatMul];
 const registered = () => BACKENDS.flatMap((backend) => KERNELS.map((name) => tf.getKernel(name, backend)));
@@ -19,20 +19,10 @@ const flags = [false, true];
 
 /** The result with our kernel and without: numbers and shape, or what was thrown. */
 function both(run: () => tf.Tensor): { ours: unknown; theirs: unknown } {
-  const outcome = () => {
-    try {
-      return tf.tidy(() => {
-        const result = run();
-        return { shape: result.shape, dtype: result.dtype, values: Array.from(result.dataSync(), (value) => value + 0) };
-      });
-    } catch (error) {
-      return (error as Error).message;
-    }
-  };
   undo();
-  const theirs = outcome();
+  const theirs = outcomeOf(run);
   undo = fastDense();
-  return { ours: outcome(), theirs };
+  return { ours: outcomeOf(run), theirs };
 }
 
 describe('registration', () => {

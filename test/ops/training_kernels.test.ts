@@ -6,7 +6,7 @@ import { Random } from '../../ts/pattern/random.js';
 import * as conv from '../../ts/wasm/conv.js';
 import { memory } from '../../ts/wasm/memory.js';
 import { wholeNumbers } from '../support/cases.js';
-import { BACKENDS, expectClose, onEachBackend, tf, tfl } from '../support/tf.js';
+import { BACKENDS, expectClose, onEachBackend, outcomeOf, tf, tfl } from '../support/tf.js';
 
 const KERNELS = [
   tf.Conv2D,
@@ -35,22 +35,12 @@ const call = (kernel: string, inputs: Record<string, tf.Tensor>, attrs: object) 
 
 /** The result by our kernels on this backend, and by tfjs's on cpu: numbers and shape, or what was thrown. */
 async function both(backend: string, run: () => tf.Tensor): Promise<{ ours: unknown; theirs: unknown }> {
-  const outcome = () => {
-    try {
-      return tf.tidy(() => {
-        const result = run();
-        return { shape: result.shape, dtype: result.dtype, values: Array.from(result.dataSync(), (value) => value + 0) };
-      });
-    } catch (error) {
-      return (error as Error).message;
-    }
-  };
   undo();
   await tf.setBackend('cpu');
-  const theirs = outcome();
+  const theirs = outcomeOf(run);
   await tf.setBackend(backend);
   undo = trainingKernels();
-  return { ours: outcome(), theirs };
+  return { ours: outcomeOf(run), theirs };
 }
 
 describe('registration', () => {

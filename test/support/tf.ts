@@ -37,6 +37,18 @@ export function expectClose(received: ArrayLike<number>, expected: ArrayLike<num
   }
 }
 
+/** What comes of an operation: shape, dtype and numbers (-0 is 0), or what was thrown. */
+export function outcomeOf(run: () => tf.Tensor): unknown {
+  try {
+    return tf.tidy(() => {
+      const result = run();
+      return { shape: result.shape, dtype: result.dtype, values: Array.from(result.dataSync(), (value) => value + 0) };
+    });
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 /** An initializer that gives these numbers, whatever the shape asked for. */
 export function given(values: number[] | Float32Array) {
   return Object.assign(Object.create(tfl.initializers.zeros()), {

@@ -50,36 +50,35 @@ export function avgPoolGrad<B extends tf.KernelBackend>(call: Call, bridge: Open
   const { dy, input } = call.inputs as Record<'dy' | 'input', tf.TensorInfo>;
   const plan = planned(call);
   if (!plan) return;
-  const { info } = plan;
-  const n = info.inChannels;
-  const part = 1 / (info.filterHeight * info.filterWidth);
+  const {
+    inHeight,
+    inWidth,
+    inChannels: n,
+    outHeight,
+    outWidth,
+    filterHeight,
+    filterWidth,
+    strideHeight,
+    strideWidth,
+    padInfo,
+  } = plan.info;
+  const part = 1 / (filterHeight * filterWidth);
   return written(bridge, call.backend as B, input.shape, [dy], (dx, dy) => {
     dx.fill(0);
-    eachWindow(info, (pixels, count, out) => {
-      for (let i = 0; i < count; i++) {
-        for (let c = 0, to = pixels[i] * n, from = out * n; c < n; c++) dx[to++] += dy[from++] * part;
-      }
-    });
-  });
-}
-
-/** Calls with the pixels that each window sees, the first `count` of an array, and with its place among the outputs. Windows on padding alone are left out. */
-function eachWindow(info: Info, visit: (pixels: Int32Array, count: number, out: number) => void): void {
-  const { inHeight, inWidth, outHeight, outWidth, filterHeight, filterWidth, strideHeight, strideWidth, padInfo } = info;
-  const pixels = new Int32Array(filterHeight * filterWidth);
-  let out = 0;
-  for (let image = 0; image < info.batchSize; image++) {
-    for (let row = 0; row < outHeight; row++) {
-      const top = row * strideHeight - padInfo.top;
-      for (let col = 0; col < outWidth; col++, out++) {
-        const left = col * strideWidth - padInfo.left;
-        let count = 0;
-        for (let y = Math.max(0, top); y < Math.min(inHeight, top + filterHeight); y++) {
-          for (let x = Math.max(0, left); x < Math.min(inWidth, left + filterWidth); x++)
-            pixels[count++] = (image * inHeight + y) * inWidth + x;
+    let out = 0;
+    for (let image = 0; image < plan.info.batchSize; image++) {
+      for (let row = 0; row < outHeight; row++) {
+        const top = row * strideHeight - padInfo.top;
+        for (let col = 0; col < outWidth; col++, out++) {
+          const left = col * strideWidth - padInfo.left;
+          for (let y = Math.max(0, top); y < Math.min(inHeight, top + filterHeight); y++) {
+            for (let x = Math.max(0, left); x < Math.min(inWidth, left + filterWidth); x++) {
+              let to = ((image * inHeight + y) * inWidth + x) * n;
+              for (let c = 0, from = out * n; c < n; c++) dx[to++] += dy[from++] * part;
+            }
+          }
         }
-        if (count > 0) visit(pixels, count, out);
       }
     }
-  }
+  });
 }

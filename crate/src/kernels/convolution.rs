@@ -159,7 +159,6 @@ impl Lists {
                     limits.push(first..first + features);
                 }
             }
-            let lines = if taps.is_empty() { 0 } else { lines };
             let (mut starts, mut indices) = (Vec::with_capacity(lines * taps.len() + 1), Vec::new());
             starts.push(0);
             for line in 0..lines {
