@@ -42,15 +42,34 @@ pub(crate) struct Runs {
     /// The other coordinate of each entry, a column or a row, below `bound`. Private: nothing may write to it.
     indices: Indices,
     bound: usize,
-    /// See [`Runs::part`].
+    /// See [`Runs::lines`].
     borders: OnceLock<Vec<u32>>,
 }
 
-/// What one line, or a part of it, has in A and in B∖A.
-#[derive(Clone)]
-pub(crate) struct Line {
-    pub a: Range<usize>,
-    pub rest: Range<usize>,
+/// What some lines have in A and in B∖A, whole or in one block.
+#[derive(Clone, Copy)]
+pub(crate) struct Lines<'a> {
+    pub a: Spans<'a>,
+    pub rest: Spans<'a>,
+}
+
+/// Where the entries of each line begin and end.
+#[derive(Clone, Copy)]
+pub(crate) struct Spans<'a> {
+    starts: &'a [u32],
+    ends: &'a [u32],
+}
+
+impl Spans<'_> {
+    pub fn len(self) -> usize {
+        self.starts.len()
+    }
+
+    /// An iterator instead, zipped with others, keeps its state on V8's stack.
+    #[inline(always)]
+    pub fn at(self, line: usize) -> Range<usize> {
+        self.starts[line] as usize..self.ends[line] as usize
+    }
 }
 
 /// Indices of which each is below `bound`: made by [`Runs::bounded`] alone, so having one proves it.
@@ -236,47 +255,42 @@ impl Runs {
         if self.indices.len() < MIN_RUN * blocks * self.splits.len() { 1 } else { blocks }
     }
 
-    /// What a line has in one of `blocks` (see there). Where blocks begin is found once, in O(nnz), and kept: 8 bytes per line and block, at most one per
-    /// entry.
+    /// Some lines, or what they have in one of `blocks` (see there). Where blocks begin is found once, in O(nnz), and kept: 8 bytes per line and block, at
+    /// most one per entry.
     #[inline(never)]
-    pub fn part(&self, line: usize, block: usize, blocks: usize) -> Line {
-        let (start, split, end) = self.line(line);
-        let borders = self.borders.get_or_init(|| self.find_borders(blocks));
-        let lines = self.splits.len();
-        let at = |block: usize, second: usize| borders[2 * ((block - 1) * lines + line) + second] as usize;
-        let run = |run: Range<usize>, second: usize| {
-            let first = if block == 0 { run.start } else { at(block, second) };
-            first..if block + 1 == blocks { run.end } else { at(block + 1, second) }
-        };
-        Line { a: run(start..split, 0), rest: run(split..end, 1) }
-    }
-
-    /// For each block but the first, for each line: where it begins in A, and in B∖A.
-    #[cold]
-    fn find_borders(&self, blocks: usize) -> Vec<u32> {
-        let mut borders = Vec::with_capacity(2 * (blocks - 1) * self.splits.len());
-        let mut next: Vec<[u32; 2]> = self.offsets.iter().zip(&self.splits).map(|(&start, &split)| [start, split]).collect();
-        for block in 1..blocks {
-            for (line, next) in next.iter_mut().enumerate() {
-                for (next, end) in next.iter_mut().zip([self.splits[line], self.offsets[line + 1]]) {
-                    while *next < end && self.indices.get(*next as usize) < block * BLOCK {
-                        *next += 1;
-                    }
-                    borders.push(*next);
-                }
+    pub fn lines<'a>(&'a self, lines: Range<usize>, block: usize, blocks: usize) -> Lines<'a> {
+        let all = self.splits.len();
+        let (mut a, mut a_end, mut rest, mut rest_end) = (&*self.offsets, &*self.splits, &*self.splits, &self.offsets[1..]);
+        if blocks > 1 {
+            let borders = self.borders.get_or_init(|| self.find_borders(blocks));
+            let begin = |block: usize| borders[2 * all * (block - 1)..][..2 * all].split_at(all);
+            if block > 0 {
+                (a, rest) = begin(block);
+            }
+            if block + 1 < blocks {
+                (a_end, rest_end) = begin(block + 1);
             }
         }
-        borders
+        let spans = |starts: &'a [u32], ends: &'a [u32]| Spans { starts: &starts[lines.clone()], ends: &ends[lines.clone()] };
+        Lines { a: spans(a, a_end), rest: spans(rest, rest_end) }
     }
 
-    /// Some lines, whole.
-    #[inline(always)]
-    pub fn lines(&self, lines: Range<usize>) -> impl Iterator<Item = Line> {
-        let (offsets, splits) = (&self.offsets[lines.start..=lines.end], &self.splits[lines]);
-        offsets
-            .windows(2)
-            .zip(splits)
-            .map(|(ends, &split)| Line { a: ends[0] as usize..split as usize, rest: split as usize..ends[1] as usize })
+    /// For each block but the first: where it begins in A, for each line, and where in B∖A.
+    #[cold]
+    fn find_borders(&self, blocks: usize) -> Vec<u32> {
+        let lines = self.splits.len();
+        let ends: Vec<u32> = self.splits.iter().chain(&self.offsets[1..]).copied().collect();
+        let mut next: Vec<u32> = self.offsets[..lines].iter().chain(&self.splits).copied().collect();
+        let mut borders = Vec::with_capacity((blocks - 1) * ends.len());
+        for block in 1..blocks {
+            for (next, &end) in next.iter_mut().zip(&ends) {
+                while *next < end && self.indices.get(*next as usize) < block * BLOCK {
+                    *next += 1;
+                }
+            }
+            borders.extend_from_slice(&next);
+        }
+        borders
     }
 
     /// `(start, split, end)` of one line.

@@ -12,7 +12,7 @@
 
 use super::{PANEL, panels};
 use crate::lanes::{F32x4, Gather, Row};
-use crate::pattern::{CsrPattern, Index, Indices, Line};
+use crate::pattern::{CsrPattern, Index, Indices, Lines};
 
 /// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache.
 const BLOCK: usize = 1 << 15;
@@ -45,7 +45,6 @@ impl Decay {
 /// Working memory, kept between calls; grows to the largest block of entries.
 #[derive(Default)]
 pub struct Scratch {
-    lines: Vec<Line>,
     positions: Vec<u32>,
     values: Vec<f32>,
     partial: Vec<[f32; 4]>,
@@ -85,20 +84,18 @@ impl<'a> Backward<'a> {
         assert!(dx.as_ref().is_none_or(|dx| dx.len() == self.x.len()));
         let by_column = &self.pattern.by_column;
         let columns = by_column.piece(i, self.chunks);
-        let Scratch { lines, positions, values, partial } = scratch;
+        let Scratch { positions, values, partial } = scratch;
         for block in 0..self.blocks {
-            lines.clear();
-            positions.clear();
+            let lines = by_column.lines(columns.clone(), block, self.blocks);
             let position = &self.pattern.row_position;
+            positions.clear();
             if self.blocks == 1 {
-                lines.extend(by_column.lines(columns.clone()));
                 // Whole columns follow one another.
                 positions.extend_from_slice(&position[by_column.offsets[columns.start] as usize..by_column.offsets[columns.end] as usize]);
             } else {
-                lines.extend(columns.clone().map(|column| by_column.part(column, block, self.blocks)));
-                for Line { a, rest } in &*lines {
-                    positions.extend_from_slice(&position[a.clone()]);
-                    positions.extend_from_slice(&position[rest.clone()]);
+                for i in 0..columns.len() {
+                    positions.extend_from_slice(&position[lines.a.at(i)]);
+                    positions.extend_from_slice(&position[lines.rest.at(i)]);
                 }
             }
             // Overwritten by the first panel: what an earlier block left there does not matter.
@@ -128,7 +125,7 @@ struct Block<'a> {
     of: &'a Backward<'a>,
     block: usize,
     first_column: usize,
-    lines: &'a [Line],
+    lines: Lines<'a>,
     /// Those of the entries; not needed without dX.
     values: &'a [f32],
 }
@@ -161,15 +158,19 @@ impl<'a> Block<'a> {
     fn both_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
         let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
         let (mut values, mut partial) = (self.values, partial);
-        for (line, (x, dx)) in self.lines.iter().zip(x[self.first_column..].iter().zip(&mut dx[self.first_column..])) {
+        let Lines { a, rest } = self.lines;
+        let (x, dx) = (&x[self.first_column..][..a.len()], &mut dx[self.first_column..][..a.len()]);
+        for i in 0..a.len() {
             let (of_a, of_rest, next);
-            (of_a, next) = partial.split_at_mut(line.a.len());
-            (of_rest, partial) = next.split_at_mut(line.rest.len());
-            let x = x.lanes();
-            let sums = if self.block == 0 { Row::ZERO.lanes() } else { dx.lanes() };
-            dx.set(both::<FIRST, V>(dy.rows(line.a.clone()), values, x, of_a, sums));
-            sddmm_16::<FIRST, V>(dy.rows(line.rest.clone()), x, of_rest);
-            values = &values[line.a.len() + line.rest.len()..];
+            let (a, rest) = (a.at(i), rest.at(i));
+            let entries = a.len() + rest.len();
+            (of_a, next) = partial.split_at_mut(a.len());
+            (of_rest, partial) = next.split_at_mut(rest.len());
+            let x = x[i].lanes();
+            let sums = if self.block == 0 { Row::ZERO.lanes() } else { dx[i].lanes() };
+            dx[i].set(both::<FIRST, V>(dy.rows(a), values, x, of_a, sums));
+            sddmm_16::<FIRST, V>(dy.rows(rest), x, of_rest);
+            values = &values[entries..];
         }
     }
 
@@ -197,12 +198,13 @@ impl<'a> Block<'a> {
     fn single_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
         let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
         let mut partial = partial;
-        for (line, x) in self.lines.iter().zip(&x[self.first_column..]) {
+        let Lines { a, rest } = self.lines;
+        for (i, x) in x[self.first_column..][..a.len()].iter().enumerate() {
             let x = x.lanes();
-            for run in [&line.a, &line.rest] {
+            for run in [a.at(i), rest.at(i)] {
                 let sums;
                 (sums, partial) = partial.split_at_mut(run.len());
-                sddmm_16::<FIRST, V>(dy.rows(run.clone()), x, sums);
+                sddmm_16::<FIRST, V>(dy.rows(run), x, sums);
             }
         }
     }
@@ -212,12 +214,13 @@ impl<'a> Block<'a> {
         let x = [self.x(panel), self.x(panel + 1)];
         let dy = self.gather::<2, I>([self.dy(panel), self.dy(panel + 1)]);
         let mut partial = partial;
-        for (line, column) in self.lines.iter().zip(self.first_column..) {
-            let x = x.map(|x| x[column].lanes());
-            for run in [&line.a, &line.rest] {
+        let Lines { a, rest } = self.lines;
+        for i in 0..a.len() {
+            let x = x.map(|x| x[self.first_column + i].lanes());
+            for run in [a.at(i), rest.at(i)] {
                 let sums;
                 (sums, partial) = partial.split_at_mut(run.len());
-                sddmm_32::<FIRST>(dy.rows(run.clone()), x, sums);
+                sddmm_32::<FIRST>(dy.rows(run), x, sums);
             }
         }
     }
@@ -326,12 +329,12 @@ pub fn bias(dy: &[Row], d_bias: &mut [f32], panels: usize) {
     let rows = d_bias.len();
     assert!(dy.len() == panels * rows);
     for (row, out) in d_bias.iter_mut().enumerate() {
-        let mut sum = F32x4::splat(0.0);
+        let mut sums = Row::ZERO.lanes();
         for p in 0..panels {
-            for lanes in dy[p * rows + row].lanes() {
-                sum = sum + lanes;
-            }
+            let dy = dy[p * rows + row].lanes();
+            sums = std::array::from_fn(|v| sums[v] + dy[v]);
         }
-        *out = sum.sum();
+        let [a, b, c, d] = sums;
+        *out = ((a + b) + (c + d)).sum();
     }
 }

@@ -15,7 +15,7 @@
 
 use super::{PANEL, panels};
 use crate::lanes::{F32x4, Gather, Row};
-use crate::pattern::{CsrPattern, Index, Indices, Line};
+use crate::pattern::{CsrPattern, Index, Indices, Spans};
 use std::ops::Range;
 
 /// What a layer applies to its sums. The other activations of tfjs run outside.
@@ -151,23 +151,26 @@ impl<'a> Part<'a> {
     #[inline(never)]
     fn pair<I: Index>(&self, lines: Range<usize>, x: [&'a [Row]; 2], y0: &mut [Row], y1: &mut [Row]) {
         let (x, values) = (self.gather::<2, I>(x), self.of.values);
-        let outputs = y0[lines.clone()].iter_mut().zip(&mut y1[lines.clone()]);
-        for ((row, run), (y0, y1)) in self.runs(lines).zip(outputs) {
-            let mut sums = [self.start::<4>(row, y0, PANEL), self.start::<4>(row, y1, PANEL)];
+        let (y0, y1, runs) = (&mut y0[lines.clone()], &mut y1[lines.clone()], self.runs(&lines));
+        for i in 0..runs.len() {
+            let run = runs.at(i);
+            let mut sums = [self.start::<4>(lines.start + i, &y0[i], PANEL), self.start::<4>(lines.start + i, &y1[i], PANEL)];
             for ([x0, x1], &value) in x.rows(run.clone()).zip(&values[run]) {
                 add(&mut sums[0], x0, value);
                 add(&mut sums[1], x1, value);
             }
-            y0.set(self.end(sums[0]));
-            y1.set(self.end(sums[1]));
+            y0[i].set(self.end(sums[0]));
+            y1[i].set(self.end(sums[1]));
         }
     }
 
     #[inline(never)]
     fn single<I: Index>(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
         let (x, values) = (self.gather::<1, I>([x]), self.of.values);
-        for ((row, run), y) in self.runs(lines.clone()).zip(&mut y[lines]) {
-            let mut sums = self.start::<4>(row, y, samples);
+        let runs = self.runs(&lines);
+        for (i, y) in y[lines.clone()].iter_mut().enumerate() {
+            let run = runs.at(i);
+            let mut sums = self.start::<4>(lines.start + i, y, samples);
             for ([x], &value) in x.rows(run.clone()).zip(&values[run]) {
                 add(&mut sums, x, value);
             }
@@ -179,10 +182,10 @@ impl<'a> Part<'a> {
     #[inline(never)]
     fn few<const V: usize, const R: usize, I: Index>(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
         let (x, values) = (self.gather::<1, I>([x]), self.of.values);
+        let all = self.runs(&lines);
         for first in lines.clone().step_by(R) {
             let count = (lines.end - first).min(R);
-            let mut each = self.runs(first..first + count);
-            let runs: [Range<usize>; R] = std::array::from_fn(|_| each.next().map_or(0..0, |(_, run)| run));
+            let runs: [Range<usize>; R] = std::array::from_fn(|r| if r < count { all.at(first - lines.start + r) } else { 0..0 });
             let shared = runs.iter().map(|run| run.len()).min().unwrap_or(0);
             let mut sums = [[F32x4::splat(0.0); V]; R];
             for r in 0..count {
@@ -205,10 +208,12 @@ impl<'a> Part<'a> {
         let Forward { pattern, values, x, batch, .. } = *self.of;
         let (rows, cols) = (pattern.rows(), pattern.cols());
         let mut weights = vec![[0.0; 2]; cols];
+        let runs = self.runs(&lines);
         for first in lines.clone().step_by(2) {
             let count = (lines.end - first).min(2);
             weights.fill([0.0; 2]);
-            for (row, run) in self.runs(first..first + count) {
+            for row in first..first + count {
+                let run = runs.at(row - lines.start);
                 let mut values = values[run.clone()].iter();
                 let place = |_, column: usize| weights[column][row - first] = *values.next().expect("one for each entry");
                 pattern.by_row.indices().for_each(run, place);
@@ -232,13 +237,10 @@ impl<'a> Part<'a> {
         Gather::new(x, self.of.pattern.by_row.bounded())
     }
 
-    /// Rows, and the entries of A that each has in this block.
+    /// The entries of A that each of some rows has in this block.
     #[inline(always)]
-    fn runs(&self, lines: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
-        let by_row = &self.of.pattern.by_row;
-        let here =
-            |(row, line): (usize, Line)| (row, if self.of.blocks == 1 { line.a } else { by_row.part(row, self.block, self.of.blocks).a });
-        lines.clone().zip(by_row.lines(lines)).map(here)
+    fn runs(&self, lines: &Range<usize>) -> Spans<'a> {
+        self.of.pattern.by_row.lines(lines.clone(), self.block, self.of.blocks).a
     }
 
     /// The bias, for those who are there, or what the blocks before have summed.
