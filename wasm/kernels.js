@@ -1088,4 +1088,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '8e1612c1e45a92f4';
+export const STAMP = 'fb74c46d27cd1d8b';

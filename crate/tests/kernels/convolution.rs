@@ -114,6 +114,17 @@ fn equals_the_reference() {
 }
 
 #[test]
+fn equals_the_reference_in_blocks_of_channels() {
+    // All of 22 176 entries, of 7 channels: two blocks, the second one smaller. With B∖A and without.
+    let window = window([3, 4], [7, 352], 3, 1, 1, true);
+    assert_eq!(window.weights(), 22_176);
+    let mut random = Random(0xb1);
+    for case in [9, 10] {
+        check(&mut random, case, &window, 17);
+    }
+}
+
+#[test]
 fn indices_that_16_bits_cannot_hold_count_from_nearer() {
     let mut random = Random(7);
     // The window reaches 65 536 lines of X, one more; a row of the kernel does; a tap.
