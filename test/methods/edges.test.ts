@@ -345,3 +345,33 @@ test('the decoupled penalty shrinks θ, whatever alpha stores', async () => {
     expect(theta(after[i])).toBeCloseTo(theta(before[i]) * (1 - 0.05 * (inA ? 1 : 5)), 5);
   });
 });
+
+describe('a sparse layer in a wrapper', () => {
+  test.each(['topKast', 'rigl'] as const)('%s moves its pattern as that of one that takes all steps at once', async (name) => {
+    const run = async (wrapped: boolean) => {
+      const layer = dense({ units: 6, density: 0.3, backwardDensity: name === 'topKast' ? 0.5 : undefined, seed: 1, activation: 'tanh' });
+      const model = tfl.sequential();
+      model.add(tfl.layers.inputLayer({ inputShape: [3, 5] }));
+      model.add(wrapped ? tfl.layers.timeDistributed({ layer }) : layer);
+      model.add(tfl.layers.flatten());
+      model.add(dense({ units: 1, density: 1, seed: 2 }));
+      model.compile({ optimizer: sgd(0.5), loss: 'meanSquaredError' });
+      const method = name === 'topKast' ? topKast({ every: 1 }) : rigl({ every: 1, endStep: 100 });
+      method.attach(model);
+      const before = Array.from(layer.pattern.flat());
+      for (let step = 0; step < 6; step++) {
+        const x = tf.randomNormal([8, 3, 5], 0, 1, 'float32', 1 + step);
+        await model.trainOnBatch(x, tf.reshape(tf.mean(x, [1, 2]), [8, 1]));
+        await method.step();
+      }
+      const moved = { pattern: Array.from(layer.pattern.flat()), values: Array.from(layer.values.dataSync()) };
+      expect(moved.pattern).not.toEqual(before);
+      method.detach();
+      model.dispose();
+      return moved;
+    };
+    const [within, alone] = [await run(true), await run(false)];
+    expect(within.pattern).toEqual(alone.pattern);
+    within.values.forEach((value, i) => expect(value).toBeCloseTo(alone.values[i], 5));
+  });
+});

@@ -77,6 +77,7 @@ export abstract class SparseBase extends layers.Layer {
   readonly seed: number;
   /** Set by a training method: what joins the gradient of the weights. */
   decay: Decay = NO_DECAY;
+  #tape: WeakRef<object> | undefined;
   /** Set by a training method that asks about the dense gradient. */
   probe: Probe | undefined;
   /** The training method in charge of the pattern. */
@@ -373,11 +374,19 @@ export abstract class SparseBase extends layers.Layer {
         bias: this.bias as tf.Tensor1D | undefined,
         pattern: this.pattern,
         activation: fused ? name : 'linear',
-        decay: this.decay,
+        decay: this.#decayOnce(),
         probe: this.probe,
       });
       return fused ? y : activation.apply(y);
     });
+  }
+
+  /** What of a step's calls brings the penalty: the first, of a layer that is used twice or wrapped. Each gradient of tfjs has a tape of its own. */
+  #decayOnce(): Decay {
+    const tape = tf.engine().state.activeTape;
+    if (tape && tape === this.#tape?.deref()) return NO_DECAY;
+    this.#tape = tape && new WeakRef(tape);
+    return this.decay;
   }
 
   override getConfig(): tf.serialization.ConfigDict {

@@ -36,16 +36,19 @@ export interface SparseLayer {
   edit(pattern: CsrPattern, values: Float32Array): void;
 }
 
+/** A model has several layers, a wrapper such as timeDistributed has one. */
 interface Container {
   layers?: unknown[];
+  layer?: unknown;
 }
 
-/** The sparse layers of a model, in order, models within it included; each once. */
+/** The sparse layers of a model, in order, those of models within it and in wrappers included; each once. */
 export function sparseLayers(model: unknown): SparseLayer[] {
   const found = new Set<SparseLayer>();
   const visit = (node: unknown): void => {
     if (isSparse(node)) found.add(node);
-    for (const inner of (node as Container).layers ?? []) visit(inner);
+    const { layers = [], layer } = node as Container;
+    for (const inner of layer ? [layer] : layers) visit(inner);
   };
   visit(model);
   return [...found];
