@@ -54,6 +54,8 @@ export class Control extends Callback {
   }
 
   pause(): void {
+    // A fit that is to end has nobody left who would resume it.
+    if (this.#cancelled) return;
     this.#paused ??= new Promise((resolve) => {
       this.#resume = resolve;
     });
