@@ -8,10 +8,13 @@ import { featuresOf, type KernelShape } from '../pattern/kernel_shape.js';
 import { outputLength, type Pair, type WindowArgs } from '../pattern/window.js';
 import { type Operands, oneShape, type SparseArgs, SparseBase } from './sparse_base.js';
 
+/** What of tfjs's options holds for a sparse layer. */
+type Possible<Args> = Omit<Args, 'padding' | 'dataFormat'> & { padding?: 'same' | 'valid'; dataFormat?: 'channelsLast' };
+
 /** Everything that `tf.layers.conv2d` takes but 'channelsFirst' and constraints other than 'nonNeg', and how sparse the layer is. */
-export type SparseConv2DLayerArgs = Parameters<typeof layers.conv2d>[0] & SparseArgs;
-/** Everything that `tf.layers.conv1d` takes but 'causal' padding and constraints other than 'nonNeg', and how sparse the layer is. */
-export type SparseConv1DLayerArgs = Parameters<typeof layers.conv1d>[0] & SparseArgs;
+export type SparseConv2DLayerArgs = Possible<Parameters<typeof layers.conv2d>[0]> & SparseArgs;
+/** Everything that `tf.layers.conv1d` takes but 'causal' padding, 'channelsFirst' and constraints other than 'nonNeg', and how sparse the layer is. */
+export type SparseConv1DLayerArgs = Possible<Parameters<typeof layers.conv1d>[0]> & SparseArgs;
 
 /** What both read of their options; saved ones have null where there was nothing. */
 interface ConvArgs {
