@@ -79,17 +79,21 @@ export function peakGflops(): number {
 }
 
 /**
- * The floating-point operations that the peak loop does while `run` runs: its time in the machine's own measure. Each run stands between two of the peak
- * loop and counts only where these agree within a tenth, so that a machine that changes its speed does not change the result. The lower quartile over
- * `ms` of runs, 9 at least.
+ * The floating-point operations that the peak loop does while `run` runs: its time in the machine's own measure. Each run stands between two turns of the
+ * peak loop and counts only where these agree within a tenth, so that a machine that changes its speed does not change the result. The median over `ms`
+ * of runs, 9 at least.
  */
 export function costAtPeak(run: () => unknown, ms = 250): number {
   // Browsers round the time to 5 or 100 µs.
   const least = 20 * clockStep();
+  let turn = least;
   const speed = () => {
+    // Its first round after other work is a tenth slower.
+    kernels.peak(20_000);
     const begin = performance.now();
-    let flops = kernels.peak(20_000);
-    while (performance.now() - begin < least) flops += kernels.peak(20_000);
+    let flops = 0;
+    do flops += kernels.peak(20_000);
+    while (performance.now() - begin < turn);
     return flops / (performance.now() - begin);
   };
   for (let i = 0; i < 20; i++) run();
@@ -105,9 +109,11 @@ export function costAtPeak(run: () => unknown, ms = 250): number {
     const time = performance.now() - begin;
     const after = speed();
     spent += time;
-    if (Math.max(before, after) < 1.1 * Math.min(before, after)) costs.push((time / runs) * Math.min(before, after));
+    // What is much shorter than the run says little of it.
+    turn = Math.max(least, time / 20);
+    if (Math.max(before, after) < 1.1 * Math.min(before, after)) costs.push(((time / runs) * (before + after)) / 2);
   }
-  return costs.sort((a, b) => a - b)[costs.length >> 2];
+  return median(costs);
 }
 
 /** The smallest step of the clock, in milliseconds. */
