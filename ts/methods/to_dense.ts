@@ -6,7 +6,7 @@ import { OptionError } from '../errors.js';
 import { thetaOf } from '../ops/powerprop.js';
 import { toKernel } from '../pattern/kernel_shape.js';
 import { forwardWeights } from '../topology/forward_weights.js';
-import { denseTwinOf, isSparse, type SparseLayer } from '../topology/sparse_layer.js';
+import { denseTwinOf, isSparse, layersIn, type SparseLayer } from '../topology/sparse_layer.js';
 import { copyWith, type Replacement } from './copy.js';
 
 /** What the layers of tfjs do not know. */
@@ -43,24 +43,14 @@ export async function toDense(model: LayersModel): Promise<LayersModel> {
 
 /** Refuses what a wrapper hides from those who go through the layers of a model. `method` is named in the OptionError. */
 export function refuseWrapped(method: string, layer: layers.Layer): void {
-  const { layer: wrapped } = layer as Wrapper;
+  const { layer: wrapped } = layer as { layer?: layers.Layer };
   if (wrapped && holdsOurs(wrapped)) {
     throw new OptionError(`${method} model`, 'sparse layers outside of wrappers', `${layer.name}, a ${layer.getClassName()}`);
   }
 }
 
-/** A wrapper has a layer, a model has several. */
-interface Wrapper {
-  layer?: layers.Layer;
-  layers?: layers.Layer[];
-}
-
-function holdsOurs(layer: layers.Layer): boolean {
-  const { layer: wrapped, layers: several = [] } = layer as Wrapper;
-  return (
-    isSparse(layer) || layer.getClassName() === 'PowerDense' || several.some(holdsOurs) || (wrapped !== undefined && holdsOurs(wrapped))
-  );
-}
+const holdsOurs = (layer: unknown): boolean =>
+  isSparse(layer) || (layer as layers.Layer).getClassName() === 'PowerDense' || layersIn(layer).some(holdsOurs);
 
 /** `weights` are the kernel and, where there is one, the bias. Called in a tidy. */
 function denseFrom(className: string, weights: () => (tf.Tensor | undefined)[]): Replacement {

@@ -36,10 +36,10 @@ export interface SparseLayer {
   edit(pattern: CsrPattern, values: Float32Array): void;
 }
 
-/** A model has several layers, a wrapper such as timeDistributed has one. */
-interface Container {
-  layers?: unknown[];
-  layer?: unknown;
+/** What a layer holds: a model several layers, a wrapper such as timeDistributed one, others none. */
+export function layersIn(node: unknown): unknown[] {
+  const { layers = [], layer } = node as { layers?: unknown[]; layer?: unknown };
+  return layer ? [...layers, layer] : layers;
 }
 
 /** The sparse layers of a model, in order, those of models within it and in wrappers included; each once. */
@@ -47,8 +47,7 @@ export function sparseLayers(model: unknown): SparseLayer[] {
   const found = new Set<SparseLayer>();
   const visit = (node: unknown): void => {
     if (isSparse(node)) found.add(node);
-    const { layers = [], layer } = node as Container;
-    for (const inner of layer ? [layer] : layers) visit(inner);
+    layersIn(node).forEach(visit);
   };
   visit(model);
   return [...found];
