@@ -2,12 +2,12 @@
 // layout to tfjs's layout, and the density from which on a dense layer trains faster.
 
 import { Random, randomPattern } from '../dist/index.js';
-import { windowOver } from '../dist/pattern/window.js';
+import { inputSize, outputSize, windowOver } from '../dist/pattern/window.js';
 import { convFilterGradient, convForward, convInputGradient } from '../dist/wasm/conv.js';
 import { backward, forward } from '../dist/wasm/convolution.js';
 import { releasePattern } from '../dist/wasm/kernels.js';
-import { carve, floats, WasmArray } from '../dist/wasm/memory.js';
-import * as rust from '../wasm/kernels.js';
+import { carve, WasmArray } from '../dist/wasm/memory.js';
+import { Cut, eachRows, LANES, packLanes, STAGE, unpackLanes } from '../dist/wasm/strips.js';
 import { check, costAtPeak, crossing, markdown, peakGflops, record } from './support.mjs';
 
 /** Layers of LeNet-5's kind and of a VGG's: image, channels, kernel, filters, padding, stride, batch. */
@@ -22,7 +22,6 @@ const LAYERS = [
 ];
 const MAIN = 3;
 const NONE = { forward: 0, rest: 0 };
-const GROUP = 16;
 
 const numbers = (random, n) => Float32Array.from({ length: n }, () => random.next() - 0.5);
 
@@ -73,29 +72,30 @@ function checkAnswers({ window: w, batch, x, dy }, pattern, values, y, dValues) 
   check(Math.abs(dValues[entry] - gradient) < 1e-2, 'backward');
 }
 
-/** What the operations do beside the products: images in and out of wasm memory, in groups, and to panels and back. */
+/** What the operations do beside the products: images in and out of panels. */
 function copies({ window: w, batch, x, dy }) {
-  const [input, output] = [w.height * w.width * w.channels, w.outHeight * w.outWidth * w.filters];
-  const [atX, atY, panelX, panelY] = carve(GROUP * input, GROUP * output, GROUP * input, GROUP * output);
+  const [input, output] = [inputSize(w), outputSize(w)];
+  const [rowX, rowY] = [w.width * w.channels, w.outWidth * w.filters];
+  const [panelX, panelY, stage] = carve(LANES * input, LANES * output, STAGE);
   const [outY, outX] = [new Float32Array(dy.length), new Float32Array(x.length)];
-  const bring = (at, from, size, first) => floats(at, GROUP * size).set(from.subarray(first * size, (first + GROUP) * size));
   const each = (run) => () => {
-    for (let first = 0; first < batch; first += GROUP) run(first);
+    for (let first = 0; first < batch; first += LANES) {
+      const cut = new Cut(w, first, LANES);
+      run(cut.inputs(0), cut.outputs(0));
+    }
   };
   return {
-    copiesDown: each((first) => {
-      bring(atX, x, input, first);
-      rust.pack(atX, panelX, GROUP, input);
-      rust.unpack(panelY, atY, GROUP, output);
-      outY.set(floats(atY, GROUP * output), first * output);
+    copiesDown: each((inputs, outputs) => {
+      packLanes(x, inputs, 0, input, panelX, stage);
+      eachRows(w.outHeight, rowY, (first, count) => unpackLanes(panelY, outputs, first * rowY, (first + count) * rowY, outY, false, stage));
     }),
-    copiesUp: each((first) => {
-      bring(atX, x, input, first);
-      bring(atY, dy, output, first);
-      rust.pack(atX, panelX, GROUP, input);
-      rust.pack(atY, panelY, GROUP, output);
-      rust.unpack(panelX, atX, GROUP, input);
-      outX.set(floats(atX, GROUP * input), first * input);
+    copiesUp: each((inputs, outputs) => {
+      packLanes(dy, outputs, 0, output, panelY, stage);
+      eachRows(w.height, rowX, (first, count) => {
+        const [from, to] = [first * rowX, (first + count) * rowX];
+        packLanes(x, inputs, from, to, panelX, stage);
+        unpackLanes(panelX, inputs, from, to, outX, false, stage);
+      });
     }),
   };
 }

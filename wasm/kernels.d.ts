@@ -8,19 +8,30 @@ export class Convolution {
     free(): void;
     [Symbol.dispose](): void;
     /**
-     * All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted; `room`
-     * is the working memory, 16·(2·input + output) + 5·nnz numbers. See [`convolution::Convolution::backward`].
+     * See [`convolution::Convolution::backward_order`].
      */
-    backward(pattern: Pattern, numbers: Uint32Array | number[], images: number, x: number, values: number, y: number, dy: number, dx: number, d_values: number, d_bias: number, first: boolean, last: boolean, decay_forward: number, decay_rest: number, room: number): void;
+    backwardOrder(pattern: Pattern, numbers: Uint32Array | number[], values: number, out: number): void;
     /**
-     * A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`], `room` the working memory: 16·(input + output) + nnz numbers. See
+     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order. See [`convolution::Convolution::backward`].
+     */
+    backward(numbers: Uint32Array | number[], first: number, count: number, nnz: number, x: number, dy: number, values: number, dx: number, partial: number): void;
+    /**
+     * See [`convolution::Convolution::forward_order`].
+     */
+    static forwardOrder(pattern: Pattern, values: number, out: number): void;
+    /**
+     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See
      * [`convolution::Convolution::forward`].
      */
-    forward(pattern: Pattern, numbers: Uint32Array | number[], images: number, x: number, values: number, bias: number, y: number, relu: boolean, tile: number, room: number): void;
+    forward(numbers: Uint32Array | number[], first: number, count: number, nnz: number, x: number, values: number, bias: number, y: number, relu: boolean, tile: number): void;
     /**
-     * `numbers` as for [`Window::new`]; those given to the other two may differ in the heights.
+     * `numbers` as for [`Window::new`]; those given to the others may differ in the heights.
      */
     constructor(pattern: Pattern, numbers: Uint32Array | number[]);
+    /**
+     * See [`convolution::Convolution::weight_gradient`].
+     */
+    weightGradient(pattern: Pattern, numbers: Uint32Array | number[], partial: number, values: number, d_values: number, decay_forward: number, decay_rest: number): void;
 }
 
 /**
@@ -93,6 +104,11 @@ export class Seeded {
  * See [`optimizer::adam`].
  */
 export function adam(values: number, gradients: number, m: number, v: number, steps: number, n: number, learning_rate: number, beta1: number, beta2: number, epsilon: number): void;
+
+/**
+ * Adds to `d_bias`; `dy` is `lines·out` rows of panels. See [`backward::bias`].
+ */
+export function addBias(dy: number, d_bias: number, lines: number, out: number): void;
 
 /**
  * The address of `bytes` (> 0) bytes, on a cache line of their own; 0 when memory is exhausted. What is in them is anyone's guess unless `zeroed`.
@@ -252,6 +268,11 @@ export function topK(values: number, n: number, k: number, out: number): void;
  */
 export function unpack(from: number, rows: number, batch: number, features: number): void;
 
+/**
+ * See [`backward::where_positive`].
+ */
+export function wherePositive(dy: number, y: number, length: number): void;
+
 export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
 
 export interface InitOutput {
@@ -260,15 +281,19 @@ export interface InitOutput {
     readonly __wbg_pattern_free: (a: number, b: number) => void;
     readonly __wbg_seeded_free: (a: number, b: number) => void;
     readonly adam: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
+    readonly addBias: (a: number, b: number, c: number, d: number) => void;
     readonly allocate: (a: number, b: number) => number;
     readonly backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly carry: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly convFilterGradient: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly convForward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
     readonly convInputGradient: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
-    readonly convolution_backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number, l: number, m: number, n: number, o: number, p: number, q: number) => void;
+    readonly convolution_backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
+    readonly convolution_backwardOrder: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
     readonly convolution_forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number, l: number) => void;
+    readonly convolution_forwardOrder: (a: number, b: number, c: number) => void;
     readonly convolution_new: (a: number, b: number, c: number) => number;
+    readonly convolution_weightGradient: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => void;
     readonly dense: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
     readonly depthwiseFilterGradient: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly depthwiseInputGradient: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
@@ -311,6 +336,7 @@ export interface InitOutput {
     readonly thetaGradient: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly topK: (a: number, b: number, c: number, d: number) => [number, number];
     readonly unpack: (a: number, b: number, c: number, d: number) => void;
+    readonly wherePositive: (a: number, b: number, c: number) => void;
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;

@@ -15,73 +15,85 @@ export class Convolution {
         wasm.__wbg_convolution_free(ptr, 0);
     }
     /**
-     * All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted; `room`
-     * is the working memory, 16·(2·input + output) + 5·nnz numbers. See [`convolution::Convolution::backward`].
+     * See [`convolution::Convolution::backward_order`].
      * @param {Pattern} pattern
      * @param {Uint32Array | number[]} numbers
-     * @param {number} images
-     * @param {number} x
      * @param {number} values
-     * @param {number} y
-     * @param {number} dy
-     * @param {number} dx
-     * @param {number} d_values
-     * @param {number} d_bias
-     * @param {boolean} first
-     * @param {boolean} last
-     * @param {number} decay_forward
-     * @param {number} decay_rest
-     * @param {number} room
+     * @param {number} out
      */
-    backward(pattern, numbers, images, x, values, y, dy, dx, d_values, d_bias, first, last, decay_forward, decay_rest, room) {
+    backwardOrder(pattern, numbers, values, out) {
         _assertClass(pattern, Pattern);
-        const val2 = +images;
-        const val3 = +x;
-        const val4 = +values;
-        const val5 = +y;
-        const val6 = +dy;
-        const val7 = +dx;
-        const val8 = +d_values;
-        const val9 = +d_bias;
-        const val10 = +first;
-        const val11 = +last;
-        const val12 = +decay_forward;
-        const val13 = +decay_rest;
-        const val14 = +room;
+        const val2 = +values;
+        const val3 = +out;
         const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
         const len0 = WASM_VECTOR_LEN;
-        wasm.convolution_backward(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9, val10, val11, val12, val13, val14);
+        wasm.convolution_backwardOrder(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3);
     }
     /**
-     * A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`], `room` the working memory: 16·(input + output) + nnz numbers. See
-     * [`convolution::Convolution::forward`].
-     * @param {Pattern} pattern
+     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order. See [`convolution::Convolution::backward`].
      * @param {Uint32Array | number[]} numbers
-     * @param {number} images
+     * @param {number} first
+     * @param {number} count
+     * @param {number} nnz
+     * @param {number} x
+     * @param {number} dy
+     * @param {number} values
+     * @param {number} dx
+     * @param {number} partial
+     */
+    backward(numbers, first, count, nnz, x, dy, values, dx, partial) {
+        const val2 = +first;
+        const val3 = +count;
+        const val4 = +nnz;
+        const val5 = +x;
+        const val6 = +dy;
+        const val7 = +values;
+        const val8 = +dx;
+        const val9 = +partial;
+        const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        wasm.convolution_backward(this.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9);
+    }
+    /**
+     * See [`convolution::Convolution::forward_order`].
+     * @param {Pattern} pattern
+     * @param {number} values
+     * @param {number} out
+     */
+    static forwardOrder(pattern, values, out) {
+        _assertClass(pattern, Pattern);
+        wasm.convolution_forwardOrder(pattern.__wbg_ptr, values, out);
+    }
+    /**
+     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See
+     * [`convolution::Convolution::forward`].
+     * @param {Uint32Array | number[]} numbers
+     * @param {number} first
+     * @param {number} count
+     * @param {number} nnz
      * @param {number} x
      * @param {number} values
      * @param {number} bias
      * @param {number} y
      * @param {boolean} relu
      * @param {number} tile
-     * @param {number} room
      */
-    forward(pattern, numbers, images, x, values, bias, y, relu, tile, room) {
-        _assertClass(pattern, Pattern);
-        const val2 = +images;
-        const val3 = +x;
-        const val4 = +values;
-        const val5 = +bias;
-        const val6 = +y;
-        const val7 = +relu;
-        const val8 = +tile;
-        const val9 = +room;
+    forward(numbers, first, count, nnz, x, values, bias, y, relu, tile) {
+        const val2 = +first;
+        const val3 = +count;
+        const val4 = +nnz;
+        const val5 = +x;
+        const val6 = +values;
+        const val7 = +bias;
+        const val8 = +y;
+        const val9 = +relu;
+        const val10 = +tile;
         const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
         const len0 = WASM_VECTOR_LEN;
-        wasm.convolution_forward(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9);
+        wasm.convolution_forward(this.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9, val10);
     }
     /**
-     * `numbers` as for [`Window::new`]; those given to the other two may differ in the heights.
+     * `numbers` as for [`Window::new`]; those given to the others may differ in the heights.
      * @param {Pattern} pattern
      * @param {Uint32Array | number[]} numbers
      */
@@ -93,6 +105,27 @@ export class Convolution {
         this.__wbg_ptr = ret;
         ConvolutionFinalization.register(this, this.__wbg_ptr, this);
         return this;
+    }
+    /**
+     * See [`convolution::Convolution::weight_gradient`].
+     * @param {Pattern} pattern
+     * @param {Uint32Array | number[]} numbers
+     * @param {number} partial
+     * @param {number} values
+     * @param {number} d_values
+     * @param {number} decay_forward
+     * @param {number} decay_rest
+     */
+    weightGradient(pattern, numbers, partial, values, d_values, decay_forward, decay_rest) {
+        _assertClass(pattern, Pattern);
+        const val2 = +partial;
+        const val3 = +values;
+        const val4 = +d_values;
+        const val5 = +decay_forward;
+        const val6 = +decay_rest;
+        const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        wasm.convolution_weightGradient(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6);
     }
 }
 if (Symbol.dispose) Convolution.prototype[Symbol.dispose] = Convolution.prototype.free;
@@ -398,6 +431,17 @@ if (Symbol.dispose) Seeded.prototype[Symbol.dispose] = Seeded.prototype.free;
  */
 export function adam(values, gradients, m, v, steps, n, learning_rate, beta1, beta2, epsilon) {
     wasm.adam(values, gradients, m, v, steps, n, learning_rate, beta1, beta2, epsilon);
+}
+
+/**
+ * Adds to `d_bias`; `dy` is `lines·out` rows of panels. See [`backward::bias`].
+ * @param {number} dy
+ * @param {number} d_bias
+ * @param {number} lines
+ * @param {number} out
+ */
+export function addBias(dy, d_bias, lines, out) {
+    wasm.addBias(dy, d_bias, lines, out);
 }
 
 /**
@@ -853,6 +897,16 @@ export function topK(values, n, k, out) {
 export function unpack(from, rows, batch, features) {
     wasm.unpack(from, rows, batch, features);
 }
+
+/**
+ * See [`backward::where_positive`].
+ * @param {number} dy
+ * @param {number} y
+ * @param {number} length
+ */
+export function wherePositive(dy, y, length) {
+    wasm.wherePositive(dy, y, length);
+}
 function __wbg_get_imports() {
     const import0 = {
         __proto__: null,
@@ -1088,4 +1142,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'fb74c46d27cd1d8b';
+export const STAMP = 'db46ea73cb4f1b0b';

@@ -6,7 +6,7 @@
 
 use crate::kernels::backward::{self, Backward, Decay};
 use crate::kernels::conv_dense;
-use crate::kernels::convolution::{self, Room};
+use crate::kernels::convolution::{self, Weights};
 use crate::kernels::dense::{self, Product};
 use crate::kernels::forward::{self, Activation, Forward, Tile};
 use crate::kernels::gradient::{self, Candidate};
@@ -378,7 +378,8 @@ pub fn backward(
         }
         let decay = Decay { forward: decay_forward, rest: decay_rest };
         backward::backward(&Backward::new(pattern, values, x, dy, batch, decay), dx, d_values, &mut scratch.backward);
-        backward::bias(dy, d_bias, panels);
+        d_bias.fill(0.0);
+        backward::bias(dy, d_bias);
     });
 }
 
@@ -392,89 +393,112 @@ pub struct Convolution(convolution::Convolution);
 
 #[wasm_bindgen]
 impl Convolution {
-    /// `numbers` as for [`Window::new`]; those given to the other two may differ in the heights.
+    /// `numbers` as for [`Window::new`]; those given to the others may differ in the heights.
     #[wasm_bindgen(constructor)]
     pub fn new(pattern: &Pattern, numbers: &[u32]) -> Convolution {
         Self(convolution::Convolution::new(&pattern.0, &window(numbers)))
     }
 
-    /// A group of images; `bias` is 0 for none, `tile` a place in [`Tile::ALL`], `room` the working memory: 16·(input + output) + nnz numbers. See
+    /// See [`convolution::Convolution::forward_order`].
+    #[wasm_bindgen(js_name = forwardOrder)]
+    pub fn forward_order(pattern: &Pattern, values: usize, out: usize) {
+        let nnz = pattern.0.nnz();
+        // SAFETY: the caller owns these addresses.
+        let (values, out) = unsafe { (slice(values, nnz), slice_mut(out, nnz)) };
+        convolution::Convolution::forward_order(&pattern.0, values, out);
+    }
+
+    /// `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See
     /// [`convolution::Convolution::forward`].
     #[allow(clippy::too_many_arguments)] // as `backward`
     pub fn forward(
         &self,
-        pattern: &Pattern,
         numbers: &[u32],
-        images: usize,
+        first: usize,
+        count: usize,
+        nnz: usize,
         x: usize,
         values: usize,
         bias: usize,
         y: usize,
         relu: bool,
         tile: usize,
-        room: usize,
     ) {
-        let (pattern, window) = (&pattern.0, window(numbers));
+        let window = window(numbers);
         // SAFETY: the caller owns these addresses.
         let (x, values, bias, y) = unsafe {
             let bias = (bias != 0).then(|| slice(bias, window.filters));
-            (slice(x, images * window.input()), slice(values, pattern.nnz()), bias, slice_mut(y, images * window.output()))
+            (slice(x, window.input()), slice(values, nnz), bias, slice_mut(y, count * window.cols.output * window.filters))
         };
-        let activation = if relu { Activation::Relu } else { Activation::Linear };
-        let values_at = room + (window.input() + window.output()) * size_of::<Row>();
-        // SAFETY: the caller owns this address.
-        let room = unsafe {
-            let panels = (slice_mut(room, window.input()), slice_mut(room + window.input() * size_of::<Row>(), window.output()));
-            Room { x: panels.0, y: panels.1, dx: &mut [], partial: &mut [], values: slice_mut(values_at, pattern.nnz()) }
-        };
-        self.0.forward(pattern, &window, images, x, values, bias, y, activation, Tile::ALL[tile], room);
+        let weights = Weights { values, bias, activation: if relu { Activation::Relu } else { Activation::Linear } };
+        self.0.forward(&window, first..first + count, x, y, Tile::ALL[tile], &weights);
     }
 
-    /// All gradients of a group of images. `dy` is overwritten by what comes through relu where `y`, the output, is not 0; `dx` is 0 where not wanted; `room`
-    /// is the working memory, 16·(2·input + output) + 5·nnz numbers. See [`convolution::Convolution::backward`].
-    #[allow(clippy::too_many_arguments)]
+    /// See [`convolution::Convolution::backward_order`].
+    #[wasm_bindgen(js_name = backwardOrder)]
+    pub fn backward_order(&self, pattern: &Pattern, numbers: &[u32], values: usize, out: usize) {
+        let nnz = pattern.0.nnz();
+        // SAFETY: the caller owns these addresses.
+        let (values, out) = unsafe { (slice(values, nnz), slice_mut(out, nnz)) };
+        self.0.backward_order(&pattern.0, &window(numbers), values, out);
+    }
+
+    /// `count` rows from `first` on; `values` are `nnz` numbers in the lists' order. See [`convolution::Convolution::backward`].
+    #[allow(clippy::too_many_arguments)] // as `backward`
     pub fn backward(
+        &self,
+        numbers: &[u32],
+        first: usize,
+        count: usize,
+        nnz: usize,
+        x: usize,
+        dy: usize,
+        values: usize,
+        dx: usize,
+        partial: usize,
+    ) {
+        let window = window(numbers);
+        let size = count * window.cols.input * window.channels;
+        // SAFETY: the caller owns these addresses.
+        let (x, dy, values) = unsafe { (slice(x, size), slice(dy, window.output()), slice(values, nnz)) };
+        // SAFETY: as above.
+        let (dx, partial) = unsafe { (slice_mut(dx, size), slice_mut(partial, nnz)) };
+        self.0.backward(&window, first..first + count, x, dy, values, dx, partial);
+    }
+
+    /// See [`convolution::Convolution::weight_gradient`].
+    #[wasm_bindgen(js_name = weightGradient)]
+    #[allow(clippy::too_many_arguments)] // as `backward`
+    pub fn weight_gradient(
         &self,
         pattern: &Pattern,
         numbers: &[u32],
-        images: usize,
-        x: usize,
+        partial: usize,
         values: usize,
-        y: usize,
-        dy: usize,
-        dx: usize,
         d_values: usize,
-        d_bias: usize,
-        first: bool,
-        last: bool,
         decay_forward: f32,
         decay_rest: f32,
-        room: usize,
     ) {
-        let (pattern, window) = (&pattern.0, window(numbers));
+        let nnz = pattern.0.nnz();
         // SAFETY: the caller owns these addresses.
-        let (x, values, dy, d_values, d_bias) = unsafe {
-            let gradients = (slice_mut(d_values, pattern.nnz()), slice_mut(d_bias, window.filters));
-            let dy = slice_mut::<f32>(dy, images * window.output());
-            (slice(x, images * window.input()), slice(values, pattern.nnz()), dy, gradients.0, gradients.1)
-        };
-        if y != 0 {
-            // SAFETY: the caller owns this address.
-            backward::where_positive(dy, unsafe { slice(y, dy.len()) });
-        }
-        // SAFETY: as above.
-        let dx = (dx != 0).then(|| unsafe { slice_mut(dx, images * window.input()) });
+        let (partial, values, d_values) = unsafe { (slice(partial, nnz), slice(values, nnz), slice_mut(d_values, nnz)) };
         let decay = Decay { forward: decay_forward, rest: decay_rest };
-        let (input, output, nnz) = (window.input(), window.output(), pattern.nnz());
-        let [y_at, dx_at, partial_at] = [input, input + output, 2 * input + output].map(|rows| room + rows * size_of::<Row>());
-        // SAFETY: as above.
-        let room = unsafe {
-            let panels = (slice_mut(room, input), slice_mut(y_at, output), slice_mut(dx_at, input));
-            let lists = (slice_mut::<[f32; 4]>(partial_at, nnz), slice_mut(partial_at + nnz * size_of::<[f32; 4]>(), nnz));
-            Room { x: panels.0, y: panels.1, dx: panels.2, partial: lists.0, values: lists.1 }
-        };
-        self.0.backward(pattern, &window, images, x, values, dy, dx, d_values, d_bias, [first, last], decay, room);
+        self.0.weight_gradient(&pattern.0, &window(numbers), partial, values, d_values, decay);
     }
+}
+
+/// Adds to `d_bias`; `dy` is `lines·out` rows of panels. See [`backward::bias`].
+#[wasm_bindgen(js_name = addBias)]
+pub fn add_bias(dy: usize, d_bias: usize, lines: usize, out: usize) {
+    // SAFETY: the caller owns these addresses.
+    unsafe { backward::bias(slice(dy, lines * out), slice_mut(d_bias, out)) }
+}
+
+/// See [`backward::where_positive`].
+#[wasm_bindgen(js_name = wherePositive)]
+pub fn where_positive(dy: usize, y: usize, length: usize) {
+    // SAFETY: the caller owns these addresses.
+    unsafe { backward::where_positive(slice_mut(dy, length), slice(y, length)) }
 }
 
 /// `c [m, n] = act(op(a)·op(b) + bias)` with `k` terms; `bias` 0 for none. See [`dense::dense`].

@@ -31,15 +31,14 @@ export class Probe {
 
   /** Takes a copy. Where the layer ended in relu, `y` is its output, and dy passes where it is positive. */
   record(x: Panels, dy: Panels, y: Panels | undefined): void {
+    // Views of the same working memory, one after the other.
     const through = dy.unpack().slice();
-    const output = y?.unpack();
-    if (output) for (let i = 0; i < through.length; i++) if (output[i] <= 0) through[i] = 0;
-    this.#passes.push({ batch: x.batch, x: x.unpack().slice(), dy: through });
+    this.#passes.push({ batch: x.batch, dy: throughRelu(through, y?.unpack()), x: x.unpack().slice() });
   }
 
-  /** The same of a convolution, whose `dy` has gone back through its activation. Takes copies. */
-  recordWindow(window: Window, batch: number, x: Float32Array, dy: Float32Array): void {
-    this.#passes.push({ batch, x: x.slice(), dy: dy.slice(), window });
+  /** The same of a convolution. */
+  recordWindow(window: Window, batch: number, x: Float32Array, dy: Float32Array, y?: Float32Array): void {
+    this.#passes.push({ batch, x: x.slice(), dy: throughRelu(dy.slice(), y), window });
     this.#whole = undefined;
   }
 
@@ -72,6 +71,12 @@ export class Probe {
     }
     return this.#whole;
   }
+}
+
+/** In place. */
+function throughRelu(dy: Float32Array, y: Float32Array | undefined): Float32Array {
+  if (y) for (let i = 0; i < dy.length; i++) if (y[i] <= 0) dy[i] = 0;
+  return dy;
 }
 
 function oneBatch(passes: Samples[]): Samples {

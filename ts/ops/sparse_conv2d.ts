@@ -52,8 +52,8 @@ const MOST = 65_535;
 /**
  * `act(x ∗ W + bias)`, `[batch, outHeight, outWidth, filters]`, where W, tfjs's kernel `[kernelHeight, kernelWidth, channels, filters]`, has `values` at the
  * places of `pattern`. Only the forward set takes part; the gradient of `values` covers the whole pattern. Costs 2·nnz·outHeight·outWidth·batch operations
- * forward and twice that backward, in one pass. Beside x and y it takes working memory for
- * 16 images, whatever the batch: twice x, y and, backward, dy and dx of these, which stays.
+ * forward and twice that backward, in one pass. Beside x and y it takes working memory for 16 images, whatever the batch: x or, backward,
+ * dy of these, and one row of the others. It stays.
  *
  * Throws a {@link ShapeError} when shapes and pattern disagree, or the window is larger than the image with 'valid'.
  *
@@ -116,9 +116,8 @@ const gradientOf = defineOnePass<Attrs>(
       y: operands.y && abroad(operands.y),
       dy: abroad(operands.dy),
     };
-    const { dValues, dBias } = convolution.backward(pattern, window, batch, through, wantDx ? room : undefined, decay, (images, x, dy) =>
-      probe?.recordWindow(window, images, x, dy),
-    );
+    const { dValues, dBias } = convolution.backward(pattern, window, batch, through, wantDx ? room : undefined, decay);
+    probe?.recordWindow(window, batch, through.x, through.dy, through.y);
     return { dx: wantDx && room ? { shape: operands.x.shape, values: room } : undefined, dValues, dBias };
   },
   true,

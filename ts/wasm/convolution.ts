@@ -1,17 +1,15 @@
-// Sparse convolutions as calls: a batch goes through working memory in groups of 16 images, so that what it takes does not grow with the batch.
+// Sparse convolutions as calls. A batch goes through working memory in groups of 16 images, so that what it takes does not grow with the batch, and those in
+// rows: what is read or written once, x and dx or y, is packed and unpacked while it is in the caches.
 
 import * as rust from '../../wasm/kernels.js';
 import { OptionError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import { inputSize, numbersOf, outputSize, type Window } from '../pattern/window.js';
-import { copyImages } from './conv.js';
 import type { Decay } from './kernels.js';
 import { carve, floats, type Numbers, placed, room, WasmArray } from './memory.js';
 import { inWasm, whenReleased } from './patterns.js';
+import { Cut, eachRows, LANES, packLanes, STAGE, together, unpackLanes } from './strips.js';
 import { withTile } from './tiles.js';
-
-/** Images in a panel. */
-const GROUP = 16;
 
 /** Widths of image and output for which a pattern keeps its lists: a layer that sees more of them makes lists anew. */
 const KEPT = 4;
@@ -53,19 +51,19 @@ function releaseLists(pattern: CsrPattern): void {
   prepared.delete(pattern);
 }
 
-/** Runs `call(first, images)` for each group of a batch; one of no images for an empty one. */
-function eachGroup(batch: number, call: (first: number, images: number) => void): void {
-  let first = 0;
-  do {
-    call(first, Math.min(GROUP, batch - first));
-    first += GROUP;
-  } while (first < batch);
+/** Runs `call` for each panel of each group of a batch. */
+function eachPanel(window: Window, batch: number, call: (cut: Cut, panel: number) => void): void {
+  for (let first = 0; first < batch; first += LANES) {
+    const images = Math.min(LANES, batch - first);
+    const cut = new Cut(turned(window, images), first, images);
+    for (let panel = 0; panel < cut.panels; panel++) call(cut, panel);
+  }
 }
 
 /** Images are cut into strips of rows where they are few. Those of a convolution in one dimension are one row: it is turned to a column. */
 function turned(window: Window, images: number): Window {
   const { height, outHeight, kernelHeight } = window;
-  if (images === GROUP || height * outHeight * kernelHeight > 1) return window;
+  if (images === LANES || height * outHeight * kernelHeight > 1) return window;
   return {
     ...window,
     height: window.width,
@@ -94,20 +92,29 @@ export function forward(
   relu: boolean,
   y: Float32Array,
 ): void {
-  const twin = inWasm(pattern);
-  const [input, output, most] = [inputSize(window), outputSize(window), Math.min(batch, GROUP)];
-  const panels = GROUP * (input + output);
-  const [atX, atY, roomValues, roomBias, work] = carve(most * input, most * output, room(values), room(bias), panels + pattern.nnz);
-  const [atValues, atBias] = [placed(values, roomValues), bias ? placed(bias, roomBias) : 0];
+  const [twin, { nnz }] = [inWasm(pattern), pattern];
+  const [atX, atY, ordered, stage, roomValues, roomBias] = carve(
+    LANES * inputSize(window),
+    LANES * together(window.outWidth * window.filters, outputSize(window)),
+    nnz,
+    STAGE,
+    room(values),
+    room(bias),
+  );
+  const atBias = bias ? placed(bias, roomBias) : 0;
+  rust.Convolution.forwardOrder(twin, placed(values, roomValues), ordered);
   const run = (tile: number) =>
-    eachGroup(batch, (first, images) => {
-      const own = turned(window, images);
-      copyImages(atX, x, input, first, images);
-      listsOf(pattern, own).forward(twin, numbersOf(own), images, atX, atValues, atBias, atY, relu, tile, work);
-      y.set(floats(atY, images * output), first * output);
+    eachPanel(window, batch, (cut, panel) => {
+      const lists = listsOf(pattern, cut.whole);
+      const [numbers, outputs, row] = [numbersOf(cut.window), cut.outputs(panel), cut.window.outWidth * window.filters];
+      packLanes(x, cut.inputs(panel), 0, inputSize(cut.window), atX, stage);
+      eachRows(cut.window.outHeight, row, (first, count) => {
+        lists.forward(numbers, first, count, nnz, atX, ordered, atBias, atY, relu, tile);
+        unpackLanes(atY, outputs, first * row, (first + count) * row, y, false, stage);
+      });
     });
   // Tiles differ in how many neighbours in a row they take.
-  if (turned(window, most).outWidth === 1) run(0);
+  if (turned(window, Math.min(batch, LANES)).outWidth === 1) run(0);
   else withTile('convolution', pattern, batch * window.outHeight * window.outWidth, run);
 }
 
@@ -119,7 +126,7 @@ export interface BackwardOperands {
   dy: Float32Array;
 }
 
-/** All gradients of {@link forward} in one pass: that of x to `dx`, where there is one. `seen` is called with each group, and dy through relu: views. */
+/** All gradients of {@link forward} in one pass: that of x to `dx`, where there is one. */
 export function backward(
   pattern: CsrPattern,
   window: Window,
@@ -127,34 +134,38 @@ export function backward(
   { x, values, y, dy }: BackwardOperands,
   dx: Float32Array | undefined,
   decay: Decay,
-  seen?: (images: number, x: Float32Array, dy: Float32Array) => void,
 ): { dValues: WasmArray; dBias: WasmArray } {
-  const twin = inWasm(pattern);
-  const [input, output, most] = [inputSize(window), outputSize(window), Math.min(batch, GROUP)];
-  const panels = GROUP * (2 * input + output);
-  const [atX, atDy, atY, atDx, roomValues, work] = carve(
-    most * input,
-    most * output,
-    y ? most * output : 0,
-    dx ? most * input : 0,
+  const [twin, { nnz, cols }] = [inWasm(pattern), pattern];
+  const some = LANES * together(window.width * window.channels, inputSize(window));
+  const [atX, atDx, atDy, ordered, partial, stage, roomValues] = carve(
+    some,
+    some,
+    LANES * outputSize(window),
+    nnz,
+    4 * nnz,
+    STAGE,
     room(values),
-    panels + 5 * pattern.nnz,
   );
-  const [dValues, dBias] = [new WasmArray(pattern.nnz, false), new WasmArray(pattern.cols, false)];
   const atValues = placed(values, roomValues);
-  const [toDx, ofY] = [dx ? atDx : 0, y ? atY : 0];
-  eachGroup(batch, (first, images) => {
-    const own = turned(window, images);
-    // Sums begin with the first group, and end with the last; these are in the order of its lists.
-    const [begins, ends] = [first === 0, first + images === batch];
-    copyImages(atX, x, input, first, images);
-    copyImages(atDy, dy, output, first, images);
-    if (y) copyImages(atY, y, output, first, images);
-    const { forward, rest } = decay;
-    const [numbers, lists] = [numbersOf(own), listsOf(pattern, own)];
-    lists.backward(twin, numbers, images, atX, atValues, ofY, atDy, toDx, dValues.at, dBias.at, begins, ends, forward, rest, work);
-    dx?.set(floats(atDx, images * input), first * input);
-    seen?.(images, floats(atX, images * input), floats(atDy, images * output));
+  const [dValues, dBias] = [new WasmArray(nnz, false), new WasmArray(cols)];
+  // Windows that are turned meet the weights in the same order.
+  const [lists, numbers] = [listsOf(pattern, window), numbersOf(window)];
+  lists.backwardOrder(twin, numbers, atValues, ordered);
+  floats(partial, 4 * nnz).fill(0);
+  eachPanel(window, batch, (cut, panel) => {
+    const lists = listsOf(pattern, cut.whole);
+    const [numbers, inputs, output] = [numbersOf(cut.window), cut.inputs(panel), outputSize(cut.window)];
+    packLanes(dy, cut.outputs(panel), 0, output, atDy, stage, y);
+    rust.addBias(atDy, dBias.at, output / cols, cols);
+    const [row, shared] = [cut.window.width * window.channels, cut.strips > 1];
+    if (shared && panel === 0) dx?.fill(0, cut.first * inputSize(window), (cut.first + cut.images) * inputSize(window));
+    eachRows(cut.window.height, row, (first, count) => {
+      const [from, to] = [first * row, (first + count) * row];
+      packLanes(x, inputs, from, to, atX, stage);
+      lists.backward(numbers, first, count, nnz, atX, atDy, ordered, atDx, partial);
+      if (dx) unpackLanes(atDx, inputs, from, to, dx, shared, stage);
+    });
   });
+  lists.weightGradient(twin, numbers, partial, atValues, dValues.at, decay.forward, decay.rest);
   return { dValues, dBias };
 }

@@ -324,17 +324,14 @@ pub fn where_positive(dy: &mut [f32], y: &[f32]) {
     rest.iter_mut().zip(y1).for_each(|(dy, &y)| *dy = if y <= 0.0 { 0.0 } else { *dy });
 }
 
-/// `dBias[o] = Σ over the batch of dY[·, o]`: `dy` panels `[P][out]`. Overwrites `d_bias [out]`.
-pub fn bias(dy: &[Row], d_bias: &mut [f32], panels: usize) {
-    let rows = d_bias.len();
-    assert!(dy.len() == panels * rows);
-    for (row, out) in d_bias.iter_mut().enumerate() {
-        let mut sums = Row::ZERO.lanes();
-        for p in 0..panels {
-            let dy = dy[p * rows + row].lanes();
-            sums = std::array::from_fn(|v| sums[v] + dy[v]);
+/// `dBias[o] += Σ dY[·, o]` over panels, or the pixels of one, and lanes: `dy [..][out]`, `d_bias [out]`.
+pub fn bias(dy: &[Row], d_bias: &mut [f32]) {
+    let mut sums = vec![F32x4::splat(0.0); d_bias.len()];
+    for lines in dy.chunks_exact(sums.len().max(1)) {
+        for (dy, sum) in lines.iter().zip(&mut sums) {
+            let [a, b, c, d] = dy.lanes();
+            *sum = *sum + ((a + b) + (c + d));
         }
-        let [a, b, c, d] = sums;
-        *out = ((a + b) + (c + d)).sum();
     }
+    d_bias.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum.sum());
 }

@@ -8,8 +8,8 @@
 //! **Edges** are parts of a window, not padding: entries are ordered by line, then tap, with a pointer for each, and a place at the edge takes for each row
 //! of the kernel the stretch of taps that lie inside. Padding instead costs the backward pass of a 5×5 'valid' layer half of its speed.
 //!
-//! **Lanes** are images; a batch that does not fill its panels is cut into strips of rows, which bring along the rows that their windows reach into. Packing
-//! knows about that, the products do not.
+//! **Lanes** are images, or strips of them where there are few: `ts/wasm/strips.ts`, which also sees to it that a panel passes through in rows, so that x, dx
+//! and y go on while they are in the caches.
 //!
 //! Entries of B∖A take part in dX with a weight of 0: they cost as much as those of A there, and there is one list.
 //!
@@ -17,10 +17,8 @@
 //! multiply-adds, as in [`super::backward`]; lists are k² times as long, so that it comes closer. Activations larger than the caches wait for memory: the
 //! lines that the next place adds are touched before they are needed.
 
-use super::PANEL;
 use super::backward::{Decay, both};
 use super::forward::{Activation, Tile, add};
-use super::pack::{Lane, pack_lanes, unpack_lanes};
 use super::window::{Axis, Window};
 use crate::lanes::{F32x4, Placed, Row, Segments};
 use crate::pattern::CsrPattern;
@@ -105,8 +103,8 @@ struct Place {
 }
 
 #[inline(never)]
-fn places(axis: &Axis, classes: &[Class], direction: Direction) -> Vec<Place> {
-    let (count, length) = if direction == Direction::Forward { (axis.output, axis.input) } else { (axis.input, axis.output) };
+fn places(axis: &Axis, classes: &[Class], direction: Direction, of: Range<usize>) -> Vec<Place> {
+    let length = if direction == Direction::Forward { axis.input } else { axis.output };
     let place = |i: usize| {
         let (phase, corner) = if direction == Direction::Forward {
             (0, (i * axis.stride) as isize - axis.before as isize)
@@ -118,7 +116,7 @@ fn places(axis: &Axis, classes: &[Class], direction: Direction) -> Vec<Place> {
         let below = |end: isize| classes[class].offsets.partition_point(|&offset| corner + (offset as isize) < end);
         Place { class, corner, taps: below(0)..below(length as isize) }
     };
-    (0..count).map(place).collect()
+    of.map(place).collect()
 }
 
 /// Some neighbouring taps of a window, as entries lie together, and where their indices count from.
@@ -231,106 +229,6 @@ fn placed<'a, const P: usize>(segments: &'a Segments, x: &'a [Row], parts: &[Par
     parts.iter().map(move |part| segments.at(x, std::array::from_fn(|p| part.corner + (p * apart) as isize), part.taps.clone()))
 }
 
-/// Working memory of a call: panels of 16 images each, and what the lists take in their own order. What is in it beforehand does not matter, but that
-/// `partial` and, backward, `values` stay from the first group of a batch to the last.
-pub struct Room<'a> {
-    /// `[input]`
-    pub x: &'a mut [Row],
-    /// `[output]`
-    pub y: &'a mut [Row],
-    /// `[input]`; backward only.
-    pub dx: &'a mut [Row],
-    /// `[nnz]`; sums of dValues, backward only.
-    pub partial: &'a mut [[f32; 4]],
-    /// `[nnz]`
-    pub values: &'a mut [f32],
-}
-
-/// How images lie in panels: whole, or cut into strips of `rows` output rows.
-struct Cut {
-    images: usize,
-    strips: usize,
-    /// The window of a strip.
-    window: Window,
-    whole: Window,
-}
-
-impl Cut {
-    /// Of all ways to cut, the one with the least work. Strips have their padding as rows of zeros, whole images do without.
-    #[inline(never)]
-    fn new(window: &Window, images: usize) -> Self {
-        let Axis { input, output: height, kernel, .. } = window.rows;
-        let inside = (0..height).map(|row| (0..kernel).filter(|&tap| window.rows.seen(row, tap).is_some()).count()).sum();
-        // A row of taps takes as long as packing five rows of x and dx.
-        let work = |strips: usize, taps: usize, rows: usize| (images * strips).div_ceil(PANEL) * (5 * taps / kernel.max(1) + rows);
-        let mut best = (work(1, inside, input), 1);
-        for strips in 2..=if images < PANEL { height.min(PANEL) } else { 1 } {
-            let rows = height.div_ceil(strips);
-            let reach = reach(&window.rows, rows);
-            let least = work(strips, rows * kernel, reach);
-            if reach < input && least < best.0 {
-                best = (least, strips);
-            }
-        }
-        let rows = height.div_ceil(best.1);
-        let strips = height.div_ceil(rows.max(1)).max(1);
-        let mut strip = *window;
-        if strips > 1 {
-            strip.rows = Axis { input: reach(&window.rows, rows), output: rows, before: 0, ..window.rows };
-        }
-        Self { images, strips, window: strip, whole: *window }
-    }
-
-    fn panels(&self) -> usize {
-        (self.images * self.strips).div_ceil(PANEL)
-    }
-
-    /// Image and strip of the lanes of a panel.
-    fn lanes(&self, panel: usize) -> impl Iterator<Item = (usize, usize)> {
-        let all = self.images * self.strips;
-        (panel * PANEL..all.min((panel + 1) * PANEL)).map(|lane| (lane / self.strips, lane % self.strips))
-    }
-
-    #[inline(never)]
-    fn inputs(&self, panel: usize) -> Vec<Lane> {
-        let Window { rows, cols, channels, .. } = self.whole;
-        let row = cols.input * channels;
-        let lane = |(image, strip): (usize, usize)| {
-            let (first, last) = if self.strips == 1 {
-                (0, rows.input as isize)
-            } else {
-                let first = (strip * self.window.rows.output * rows.stride) as isize - rows.before as isize;
-                (first, first + self.window.rows.input as isize)
-            };
-            // A window may lie in the padding altogether.
-            let inside = first.clamp(0, rows.input as isize)..last.clamp(0, rows.input as isize);
-            Lane {
-                skip: (inside.start - first) as usize * row,
-                start: image * self.whole.input() + inside.start as usize * row,
-                length: (inside.end - inside.start) as usize * row,
-            }
-        };
-        self.lanes(panel).map(lane).collect()
-    }
-
-    #[inline(never)]
-    fn outputs(&self, panel: usize) -> Vec<Lane> {
-        let Window { rows, cols, filters, .. } = self.whole;
-        let row = cols.output * filters;
-        let lane = |(image, strip): (usize, usize)| {
-            let first = strip * self.window.rows.output;
-            let count = self.window.rows.output.min(rows.output - first);
-            Lane { skip: 0, start: image * self.whole.output() + first * row, length: count * row }
-        };
-        self.lanes(panel).map(lane).collect()
-    }
-}
-
-/// Input rows that some output rows look at, from the first window's beginning to the last one's end.
-fn reach(rows: &Axis, outputs: usize) -> usize {
-    outputs.saturating_sub(1) * rows.stride + rows.kernel.saturating_sub(1) * rows.dilation + 1
-}
-
 impl Convolution {
     /// The rows of `pattern` are `(tap, channel)`, taps of the kernel row by row, its columns filters. Up to 65 536 of either.
     /// O(nnz + taps·(channels + filters)) time; 4 bytes an entry and 4 for each tap and channel or filter.
@@ -356,117 +254,89 @@ impl Convolution {
         Self { forward, backward }
     }
 
-    /// `Y = act(X ∗ W + bias)` of up to 16 images: `x [images, height, width, channels]`, `values [nnz]` in the pattern's order, `bias [filters]`. Overwrites
-    /// `y [images, outHeight, outWidth, filters]`. `pattern` and all but the heights of `window` are those of [`Convolution::new`].
-    /// Cost: |A|·outHeight·outWidth·images multiply-adds.
-    #[allow(clippy::too_many_arguments)] // one call for each group of images
-    pub fn forward(
-        &self,
-        pattern: &CsrPattern,
-        window: &Window,
-        images: usize,
-        x: &[f32],
-        values: &[f32],
-        bias: Option<&[f32]>,
-        y: &mut [f32],
-        activation: Activation,
-        tile: Tile,
-        room: Room,
-    ) {
-        assert!(images <= PANEL && x.len() == images * window.input() && y.len() == images * window.output());
-        assert!(values.len() == pattern.nnz() && bias.is_none_or(|bias| bias.len() == window.filters));
+    /// The weights of A in the order in which forward lists meet them. Overwrites the first of `out [nnz]`.
+    pub fn forward_order(pattern: &CsrPattern, values: &[f32], out: &mut [f32]) {
+        assert!(values.len() == pattern.nnz() && out.len() == pattern.nnz());
         let mut next = 0;
-        for filter in 0..window.filters {
+        for filter in 0..pattern.cols() {
             let (start, split, _) = pattern.by_column.line(filter);
-            for (to, &position) in room.values[next..].iter_mut().zip(&pattern.row_position[start..split]) {
+            for (to, &position) in out[next..].iter_mut().zip(&pattern.row_position[start..split]) {
                 *to = values[position as usize];
             }
             next += split - start;
         }
-        let cut = Cut::new(window, images);
-        let (within, out) = (&mut room.x[..cut.window.input()], &mut room.y[..cut.window.output()]);
-        let pass = Pass { of: &self.forward, values: &*room.values, bias, activation };
-        for panel in 0..cut.panels() {
-            pack_lanes(x, &cut.inputs(panel), within);
-            pass.panel(&cut.window, within, out, tile);
-            unpack_lanes(out, &cut.outputs(panel), y, false);
+    }
+
+    /// `Y = act(X ∗ W + bias)`, some rows of a panel: of all of `x [height][width][channels]`, with `values` of [`Convolution::forward_order`]. Overwrites
+    /// `y [rows][outWidth][filters]`. All but the heights of `window` are those of [`Convolution::new`].
+    /// Cost: 16·|A|·rows·outWidth multiply-adds.
+    pub fn forward(&self, window: &Window, rows: Range<usize>, x: &[Row], y: &mut [Row], tile: Tile, weights: &Weights) {
+        let lists = &self.forward;
+        assert!(x.len() == window.input() && y.len() == rows.len() * window.cols.output * window.filters);
+        let across = places(&window.cols, &lists.cols, Direction::Forward, 0..window.cols.output);
+        let apart = window.cols.stride * window.channels;
+        let (mut parts, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rest = y;
+        for row in places(&window.rows, &lists.rows, Direction::Forward, rows) {
+            let mut at = 0;
+            while let Some(col) = across.get(at) {
+                let pair = tile == Tile::S32x1 && across.get(at + 1).is_some_and(|next| next.taps == col.taps);
+                let step = if pair { 2 } else { 1 };
+                let y;
+                (y, rest) = std::mem::take(&mut rest).split_at_mut(step * window.filters);
+                (at + step..at + 2 * step).for_each(|next| lists.touch(x, &row, across.get(next)));
+                lists.parts(&row, col, &mut parts);
+                let (segments, _) = lists.segments(&row, col);
+                if pair {
+                    two.clear();
+                    two.extend(placed(segments, x, &parts, apart));
+                    let (y0, y1) = y.split_at_mut(window.filters);
+                    weights.outputs(&two, [y0, y1]);
+                } else {
+                    one.clear();
+                    one.extend(placed(segments, x, &parts, apart));
+                    weights.outputs(&one, [y]);
+                }
+                at += step;
+            }
         }
     }
 
-    /// All gradients of [`Convolution::forward`] for one group of images of a batch: `dy` as `y` there, and already through the activation. Overwrites
-    /// `dx`, if wanted. Sums for the weights begin anew with the `first` group; the `last` overwrites `d_values [nnz]` with them and adds the decay.
-    /// Adds to `d_bias [filters]`, which the first sets. Cost: 2·|B|·outHeight·outWidth·images multiply-adds.
+    /// The weights in the order of the backward lists, those of B∖A as 0. Overwrites `out [nnz]`.
+    pub fn backward_order(&self, pattern: &CsrPattern, window: &Window, values: &[f32], out: &mut [f32]) {
+        assert!(values.len() == pattern.nnz() && out.len() == pattern.nnz());
+        let mut next = 0;
+        self.for_each_run(pattern, window, |start, split, end| {
+            let to = &mut out[next..][..end - start];
+            to[..split - start].copy_from_slice(&values[start..split]);
+            to[split - start..].fill(0.0);
+            next += end - start;
+        });
+    }
+
+    /// dX of some rows of a panel, and what they add to the gradient of the weights: `x` and `dx [rows][width][channels]`, all of
+    /// `dy [outHeight][outWidth][filters]`, already through the activation, `values` of [`Convolution::backward_order`]. Overwrites `dx`, adds to
+    /// `partial [nnz]`. Cost: 32·|B|·rows·outWidth multiply-adds.
     #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &self,
-        pattern: &CsrPattern,
         window: &Window,
-        images: usize,
-        x: &[f32],
+        rows: Range<usize>,
+        x: &[Row],
+        dy: &[Row],
         values: &[f32],
-        dy: &[f32],
-        mut dx: Option<&mut [f32]>,
-        d_values: &mut [f32],
-        d_bias: &mut [f32],
-        [first, last]: [bool; 2],
-        decay: Decay,
-        room: Room,
+        dx: &mut [Row],
+        partial: &mut [[f32; 4]],
     ) {
-        let nnz = pattern.nnz();
-        assert!(images <= PANEL && x.len() == images * window.input() && dy.len() == images * window.output());
-        assert!(values.len() == nnz && d_values.len() == nnz && d_bias.len() == window.filters);
-        assert!(dx.as_ref().is_none_or(|dx| dx.len() == x.len()));
-        if first {
-            let mut next = 0;
-            self.for_each_run(pattern, window, |start, split, end| {
-                let to = &mut room.values[next..][..end - start];
-                to[..split - start].copy_from_slice(&values[start..split]);
-                to[split - start..].fill(0.0);
-                next += end - start;
-            });
-            room.partial.fill([0.0; 4]);
-            d_bias.fill(0.0);
-        }
-        let cut = Cut::new(window, images);
-        let input = cut.window.input();
-        let (within, out, d_within) = (&mut room.x[..input], &mut room.y[..cut.window.output()], &mut room.dx[..input]);
-        if cut.strips > 1
-            && let Some(dx) = dx.as_deref_mut()
-        {
-            dx.fill(0.0);
-        }
-        for panel in 0..cut.panels() {
-            let inputs = cut.inputs(panel);
-            pack_lanes(x, &inputs, within);
-            pack_lanes(dy, &cut.outputs(panel), out);
-            sum_filters(out, d_bias);
-            self.gradients(&cut.window, within, out, d_within, room.values, room.partial);
-            if let Some(dx) = dx.as_deref_mut() {
-                unpack_lanes(d_within, &inputs, dx, cut.strips > 1);
-            }
-        }
-        if last {
-            let mut next = 0;
-            self.for_each_run(pattern, window, |start, _, end| {
-                for (d_value, partial) in d_values[start..end].iter_mut().zip(&room.partial[next..]) {
-                    *d_value = F32x4::load(partial).sum();
-                }
-                next += end - start;
-            });
-            decay.add(pattern, values, d_values);
-        }
-    }
-
-    /// One panel: overwrites `dx`, and adds to the partial sums of dValues.
-    fn gradients(&self, window: &Window, x: &[Row], dy: &[Row], dx: &mut [Row], values: &[f32], partial: &mut [[f32; 4]]) {
         let lists = &self.backward;
-        let across = places(&window.cols, &lists.cols, Direction::Backward);
+        let across = places(&window.cols, &lists.cols, Direction::Backward, 0..window.cols.input);
         let (mut parts, mut all) = (Vec::new(), Vec::new());
         let channels = window.channels;
         let block = channels.div_ceil(values.len().div_ceil(BLOCK).max(1)).max(1);
         let length = (across.len() * channels).max(1);
+        assert!(x.len() == rows.len() * length && dx.len() == x.len() && dy.len() == window.output());
         let pixels = x.chunks_exact(length).zip(dx.chunks_exact_mut(length));
-        for (row, (x, dx)) in places(&window.rows, &lists.rows, Direction::Backward).iter().zip(pixels) {
+        for (row, (x, dx)) in places(&window.rows, &lists.rows, Direction::Backward, rows).iter().zip(pixels) {
             for first in (0..channels).step_by(block) {
                 for (i, col) in across.iter().enumerate() {
                     if first == 0 {
@@ -481,6 +351,26 @@ impl Convolution {
                 }
             }
         }
+    }
+
+    /// The gradient of the weights, from what [`Convolution::backward`] has added to `partial`, and the decay. Overwrites `d_values [nnz]`.
+    pub fn weight_gradient(
+        &self,
+        pattern: &CsrPattern,
+        window: &Window,
+        partial: &[[f32; 4]],
+        values: &[f32],
+        d_values: &mut [f32],
+        decay: Decay,
+    ) {
+        let mut next = 0;
+        self.for_each_run(pattern, window, |start, _, end| {
+            for (d_value, partial) in d_values[start..end].iter_mut().zip(&partial[next..]) {
+                *d_value = F32x4::load(partial).sum();
+            }
+            next += end - start;
+        });
+        decay.add(pattern, values, d_values);
     }
 
     /// The stretches of the pattern, `(start, split, end)`, in the order of the backward lists.
@@ -500,58 +390,16 @@ impl Convolution {
     }
 }
 
-/// `d_bias[o] += Σ dY[.., o]` over the pixels and lanes of a panel.
-fn sum_filters(dy: &[Row], d_bias: &mut [f32]) {
-    let mut sums = vec![F32x4::splat(0.0); d_bias.len()];
-    for pixel in dy.chunks_exact(sums.len().max(1)) {
-        for (dy, sum) in pixel.iter().zip(&mut sums) {
-            let [a, b, c, d] = dy.lanes();
-            *sum = *sum + ((a + b) + (c + d));
-        }
-    }
-    d_bias.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum.sum());
+/// What the forward pass multiplies with, and what it does to the sums.
+pub struct Weights<'a> {
+    /// Of [`Convolution::forward_order`].
+    pub values: &'a [f32],
+    /// `[filters]`
+    pub bias: Option<&'a [f32]>,
+    pub activation: Activation,
 }
 
-/// The forward pass of a panel.
-struct Pass<'a> {
-    of: &'a Lists,
-    values: &'a [f32],
-    bias: Option<&'a [f32]>,
-    activation: Activation,
-}
-
-impl Pass<'_> {
-    fn panel(&self, window: &Window, x: &[Row], y: &mut [Row], tile: Tile) {
-        let lists = self.of;
-        let across = places(&window.cols, &lists.cols, Direction::Forward);
-        let apart = window.cols.stride * window.channels;
-        let (mut parts, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
-        let mut rest = y;
-        for row in places(&window.rows, &lists.rows, Direction::Forward) {
-            let mut at = 0;
-            while let Some(col) = across.get(at) {
-                let pair = tile == Tile::S32x1 && across.get(at + 1).is_some_and(|next| next.taps == col.taps);
-                let step = if pair { 2 } else { 1 };
-                let y;
-                (y, rest) = std::mem::take(&mut rest).split_at_mut(step * window.filters);
-                (at + step..at + 2 * step).for_each(|next| lists.touch(x, &row, across.get(next)));
-                lists.parts(&row, col, &mut parts);
-                let (segments, _) = lists.segments(&row, col);
-                if pair {
-                    two.clear();
-                    two.extend(placed(segments, x, &parts, apart));
-                    let (y0, y1) = y.split_at_mut(window.filters);
-                    self.outputs(&two, [y0, y1]);
-                } else {
-                    one.clear();
-                    one.extend(placed(segments, x, &parts, apart));
-                    self.outputs(&one, [y]);
-                }
-                at += step;
-            }
-        }
-    }
-
+impl Weights<'_> {
     /// All filters at P neighbouring places. Not inlined, as in `forward`.
     #[inline(never)]
     fn outputs<const P: usize>(&self, parts: &[Placed<'_, P>], y: [&mut [Row]; P]) {

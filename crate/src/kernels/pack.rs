@@ -33,10 +33,9 @@ pub fn pack(rows: &[f32], out: &mut [Row], batch: usize, features: usize) {
     (0..chunks(batch, features)).for_each(|i| pack_chunk(i, rows, out, batch, features));
 }
 
-/// The lanes of a chunk's samples.
-fn samples(batch: usize, features: usize, panel: usize, part: &Range<usize>) -> Vec<Lane> {
-    let lane = |sample: usize| Lane { skip: 0, start: sample * features + part.start, length: part.len() };
-    (panel * PANEL..batch.min((panel + 1) * PANEL)).map(lane).collect()
+/// The samples of a panel.
+fn samples(batch: usize, panel: usize) -> Range<usize> {
+    panel * PANEL..batch.min((panel + 1) * PANEL)
 }
 
 /// Chunk `i` of [`pack`].
@@ -44,7 +43,21 @@ pub fn pack_chunk(i: usize, rows: &[f32], out: &mut [Row], batch: usize, feature
     assert!(rows.len() == batch * features);
     assert!(out.len() == panels(batch) * features);
     let (panel, part) = part(i, features);
-    pack_lanes(rows, &samples(batch, features, panel, &part), &mut out[panel * features..][part]);
+    let samples = samples(batch, panel);
+    for (b, block) in out[panel * features..][part.clone()].chunks_mut(BLOCK).enumerate() {
+        let at = |s: usize| (samples.start + s) * features + part.start + b * BLOCK;
+        if let Ok(block) = <&mut [Row; BLOCK]>::try_from(&mut *block) {
+            transpose_in(|s| if s < samples.len() { whole(rows, at(s)) } else { &[0.0; BLOCK] }, block);
+        } else {
+            let mut padded: Samples = [[0.0; BLOCK]; PANEL];
+            for s in 0..samples.len() {
+                padded[s][..block.len()].copy_from_slice(&rows[at(s)..][..block.len()]);
+            }
+            let mut packed = [Row::ZERO; BLOCK];
+            transpose_in(|s| &padded[s], &mut packed);
+            block.copy_from_slice(&packed[..block.len()]);
+        }
+    }
 }
 
 /// `rows[16·p + s][f] = panels[p][f][s]`, leaving out the padding. Overwrites `rows [batch, features]`.
@@ -57,91 +70,32 @@ pub fn unpack_chunk(i: usize, from: &[Row], rows: &mut [f32], batch: usize, feat
     assert!(rows.len() == batch * features);
     assert!(from.len() == panels(batch) * features);
     let (panel, part) = part(i, features);
-    unpack_lanes(&from[panel * features..][part.clone()], &samples(batch, features, panel, &part), rows, false);
-}
-
-/// What one lane of a panel holds: its numbers from `skip` on, `length` of them, lie from `start` on in a row-major array; the others are 0.
-#[derive(Clone, Copy)]
-pub struct Lane {
-    pub skip: usize,
-    pub start: usize,
-    pub length: usize,
-}
-
-/// Between the last of the lanes to begin and the first to end, whole blocks need no care.
-fn everywhere(lanes: &[Lane]) -> Range<usize> {
-    let first = lanes.iter().map(|lane| lane.skip).max().unwrap_or(0);
-    first..lanes.iter().map(|lane| lane.skip + lane.length).min().unwrap_or(usize::MAX)
-}
-
-/// Of a block that begins at `at`: the part that a lane has, and where it begins in the array.
-fn overlap(lane: &Lane, at: usize, block: usize) -> (Range<usize>, usize) {
-    let first = lane.skip.clamp(at, at + block);
-    let last = (lane.skip + lane.length).clamp(first, at + block);
-    (first - at..last - at, lane.start + first.saturating_sub(lane.skip).min(lane.length))
-}
-
-/// One panel of up to 16 lanes that lie anywhere in `values`. Overwrites `out`.
-pub fn pack_lanes(values: &[f32], lanes: &[Lane], out: &mut [Row]) {
-    assert!(lanes.len() <= PANEL);
-    let whole_blocks = everywhere(lanes);
-    for (b, block) in out.chunks_mut(BLOCK).enumerate() {
-        let at = b * BLOCK;
-        if whole_blocks.start <= at
-            && at + BLOCK <= whole_blocks.end
-            && let Ok(block) = <&mut [Row; BLOCK]>::try_from(&mut *block)
-        {
-            transpose_in(|s| lanes.get(s).map_or(&[0.0; BLOCK], |lane| whole(values, lane.start + at - lane.skip)), block);
-        } else {
-            let mut samples: Samples = [[0.0; BLOCK]; PANEL];
-            for (lane, sample) in lanes.iter().zip(&mut samples) {
-                let (part, from) = overlap(lane, at, block.len());
-                let length = part.len();
-                sample[part].copy_from_slice(&values[from..from + length]);
-            }
-            let mut packed = [Row::ZERO; BLOCK];
-            transpose_in(|s| &samples[s], &mut packed);
-            block.copy_from_slice(&packed[..block.len()]);
-        }
-    }
-}
-
-/// The reverse of [`pack_lanes`]. Lanes may share numbers, if theirs are to be added to what is there; else they overwrite it.
-pub fn unpack_lanes(from: &[Row], lanes: &[Lane], values: &mut [f32], add: bool) {
-    assert!(lanes.len() <= PANEL);
-    let whole_blocks = everywhere(lanes);
-    let put = |to: &mut [f32; 4], lanes: F32x4| (if add { F32x4::load(to) + lanes } else { lanes }).store(to);
-    for (b, block) in from.chunks(BLOCK).enumerate() {
-        let at = b * BLOCK;
-        if whole_blocks.start <= at
-            && at + BLOCK <= whole_blocks.end
-            && let Ok(block) = <&[Row; BLOCK]>::try_from(block)
-        {
+    let samples = samples(batch, panel);
+    for (b, block) in from[panel * features..][part.clone()].chunks(BLOCK).enumerate() {
+        let at = |s: usize| (samples.start + s) * features + part.start + b * BLOCK;
+        if let Ok(block) = <&[Row; BLOCK]>::try_from(block) {
             transpose_out(block, |s, quarters| {
-                if let Some(lane) = lanes.get(s) {
-                    let to: &mut [f32; BLOCK] = values[lane.start + at - lane.skip..].first_chunk_mut().expect("a whole block lies inside");
-                    for (to, quarter) in to.as_chunks_mut().0.iter_mut().zip(quarters) {
-                        put(to, quarter);
-                    }
+                if s < samples.len() {
+                    store(quarters, rows[at(s)..].first_chunk_mut().expect("a whole block lies inside"));
                 }
             });
         } else {
-            let mut rows16 = [Row::ZERO; BLOCK];
-            rows16[..block.len()].copy_from_slice(block);
-            let mut unpacked: Samples = [[0.0; BLOCK]; PANEL];
-            transpose_out(&rows16, |s, quarters| {
-                for (to, quarter) in unpacked[s].as_chunks_mut().0.iter_mut().zip(quarters) {
-                    quarter.store(to);
+            let mut padded = [Row::ZERO; BLOCK];
+            padded[..block.len()].copy_from_slice(block);
+            transpose_out(&padded, |s, quarters| {
+                if s < samples.len() {
+                    let mut sample = [0.0; BLOCK];
+                    store(quarters, &mut sample);
+                    rows[at(s)..][..block.len()].copy_from_slice(&sample[..block.len()]);
                 }
             });
-            for (lane, sample) in lanes.iter().zip(&unpacked) {
-                let (part, to) = overlap(lane, at, block.len());
-                for (to, &from) in values[to..].iter_mut().zip(&sample[part]) {
-                    *to = if add { *to + from } else { from };
-                }
-            }
         }
     }
+}
+
+#[inline(always)]
+fn store(quarters: [F32x4; 4], to: &mut [f32; BLOCK]) {
+    to.as_chunks_mut().0.iter_mut().zip(quarters).for_each(|(to, quarter)| quarter.store(to));
 }
 
 /// Sixteen 4×4 transpositions: the features of each sample become the samples of each feature.

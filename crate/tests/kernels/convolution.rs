@@ -1,11 +1,15 @@
-//! Sparse convolutions equal the naive reference exactly. `test/wasm/convolution.test.ts` goes through more cases, in the shipped binaries.
+//! Sparse convolutions of panels equal the naive reference exactly, row by row and all at once. `test/wasm/convolution.test.ts` goes through more cases, in
+//! the shipped binaries, and through strips.
 
 use crate::support::{DENSITIES, Layer, Random, layer, reference};
+use std::ops::Range;
 use tfjs_sparse_kernels::kernels::backward::Decay;
-use tfjs_sparse_kernels::kernels::convolution::{Convolution, Room};
+use tfjs_sparse_kernels::kernels::convolution::{Convolution, Weights};
 use tfjs_sparse_kernels::kernels::forward::{Activation, Tile};
+use tfjs_sparse_kernels::kernels::pack::{pack, unpack};
 use tfjs_sparse_kernels::kernels::window::Window;
 use tfjs_sparse_kernels::lanes::Row;
+use tfjs_sparse_kernels::pattern::CsrPattern;
 
 /// As `windowOver` of `ts/pattern/window.ts`.
 fn window(
@@ -43,23 +47,69 @@ fn each_window(mut run: impl FnMut(usize, Window)) {
     }
 }
 
-/// What a call works in, filled with what must not matter.
-struct Memory {
-    panels: [Vec<Row>; 3],
-    partial: Vec<[f32; 4]>,
-    values: Vec<f32>,
+/// Rows, some at a time.
+fn some(rows: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(step).map(move |first| first..rows.min(first + step))
 }
 
-impl Memory {
-    fn new(window: &Window, nnz: usize) -> Self {
-        let panels = [window.input(), window.output(), window.input()].map(|rows| vec![Row([f32::NAN; 16]); rows]);
-        Self { panels, partial: vec![[f32::NAN; 4]; nnz], values: vec![f32::NAN; nnz] }
-    }
+fn packed(images: &[f32], batch: usize, size: usize) -> Vec<Row> {
+    let mut panel = vec![Row([f32::NAN; 16]); size];
+    pack(images, &mut panel, batch, size);
+    panel
+}
 
-    fn room(&mut self) -> Room<'_> {
-        let [x, y, dx] = &mut self.panels;
-        Room { x, y, dx, partial: &mut self.partial, values: &mut self.values }
+/// `Y` of up to 16 images, `step` rows at a time.
+fn forward(
+    convolution: &Convolution,
+    pattern: &CsrPattern,
+    window: &Window,
+    x: &[f32],
+    (values, bias, activation): (&[f32], Option<&[f32]>, Activation),
+    (tile, step): (Tile, usize),
+) -> Vec<f32> {
+    let images = x.len() / window.input();
+    let mut ordered = vec![f32::NAN; values.len()];
+    Convolution::forward_order(pattern, values, &mut ordered);
+    let weights = Weights { values: &ordered, bias, activation };
+    let (within, mut out) = (packed(x, images, window.input()), vec![Row([f32::NAN; 16]); window.output()]);
+    let row = window.cols.output * window.filters;
+    for rows in some(window.rows.output, step) {
+        convolution.forward(window, rows.clone(), &within, &mut out[rows.start * row..rows.end * row], tile, &weights);
     }
+    let mut y = vec![f32::NAN; images * window.output()];
+    unpack(&out, &mut y, images, window.output());
+    y
+}
+
+/// dX and dValues of a batch, `step` rows at a time.
+fn backward(
+    convolution: &Convolution,
+    pattern: &CsrPattern,
+    window: &Window,
+    [x, dy]: [&[f32]; 2],
+    (values, decay): (&[f32], Decay),
+    step: usize,
+) -> [Vec<f32>; 2] {
+    let mut ordered = vec![f32::NAN; values.len()];
+    convolution.backward_order(pattern, window, values, &mut ordered);
+    let (mut dx, mut partial) = (vec![f32::NAN; x.len()], vec![[0.0; 4]; values.len()]);
+    let row = window.cols.input * window.channels;
+    let batch = x.len() / window.input();
+    for first in (0..batch).step_by(16) {
+        let images = 16.min(batch - first);
+        let of = |size: usize| first * size..(first + images) * size;
+        let (x, dy, dx) = (&x[of(window.input())], &dy[of(window.output())], &mut dx[of(window.input())]);
+        let (x, dy) = (packed(x, images, window.input()), packed(dy, images, window.output()));
+        let mut panel = vec![Row([f32::NAN; 16]); window.input()];
+        for rows in some(window.rows.input, step) {
+            let part = rows.start * row..rows.end * row;
+            convolution.backward(window, rows, &x[part.clone()], &dy, &ordered, &mut panel[part], &mut partial);
+        }
+        unpack(&panel, dx, images, window.input());
+    }
+    let mut d_values = vec![f32::NAN; values.len()];
+    convolution.weight_gradient(pattern, window, &partial, values, &mut d_values, decay);
+    [dx, d_values]
 }
 
 fn random_layer(random: &mut Random, case: usize, window: &Window) -> Layer {
@@ -73,38 +123,18 @@ fn check(random: &mut Random, case: usize, window: &Window, batch: usize) {
     let bias = random.whole_numbers(window.filters);
     let name = format!("{window:?}, batch {batch}, case {case}");
     let convolution = Convolution::new(&pattern, window);
-    let mut memory = Memory::new(window, values.len());
     for (tile, (activation, relu)) in Tile::ALL.into_iter().zip([(Activation::Linear, false), (Activation::Relu, true)]) {
-        let mut y = vec![f32::NAN; batch * window.output()];
-        for first in (0..batch).step_by(16) {
-            let images = 16.min(batch - first);
-            let x = &x[first * window.input()..][..images * window.input()];
-            let y = &mut y[first * window.output()..][..images * window.output()];
-            convolution.forward(&pattern, window, images, x, &values, Some(&bias), y, activation, tile, memory.room());
-        }
+        let weights = (&values[..], Some(&bias[..]), activation);
+        let y: Vec<f32> =
+            x.chunks(16 * window.input()).flat_map(|x| forward(&convolution, &pattern, window, x, weights, (tile, 1 + case % 4))).collect();
         assert_eq!(y, reference::convolution(window, &mask, &dense, &bias, &x, batch, relu), "forward {name}");
     }
     let [expected_dx, dw] = reference::convolution_gradients(window, &mask, &dense, &x, &dy, batch);
     let decay = Decay { forward: 2.0, rest: 3.0 };
     let expected: Vec<f32> = flat.iter().map(|&i| dw[i] + if mask[i] == 1 { 2.0 } else { 3.0 } * dense[i]).collect();
-    for want_dx in [true, false] {
-        let mut dx = vec![f32::NAN; x.len()];
-        let (mut d_values, mut d_bias) = (vec![f32::NAN; values.len()], vec![f32::NAN; bias.len()]);
-        for first in (0..batch).step_by(16) {
-            let images = 16.min(batch - first);
-            let part = |all: usize| first * all..(first + images) * all;
-            let (x, dy, dx) = (&x[part(window.input())], &dy[part(window.output())], &mut dx[part(window.input())]);
-            let ends = [first == 0, first + images == batch];
-            let dx = want_dx.then_some(dx);
-            convolution.backward(&pattern, window, images, x, &values, dy, dx, &mut d_values, &mut d_bias, ends, decay, memory.room());
-        }
-        assert_eq!(d_values, expected, "dValues {name}");
-        let d_bias_of = |o: usize| dy.iter().skip(o).step_by(window.filters).sum::<f32>();
-        assert_eq!(d_bias, (0..window.filters).map(d_bias_of).collect::<Vec<_>>(), "dBias {name}");
-        if want_dx {
-            assert_eq!(dx, expected_dx, "dX {name}");
-        }
-    }
+    let [dx, d_values] = backward(&convolution, &pattern, window, [&x, &dy], (&values, decay), 1 + case % 3);
+    assert_eq!(d_values, expected, "dValues {name}");
+    assert_eq!(dx, expected_dx, "dX {name}");
 }
 
 #[test]
@@ -134,27 +164,12 @@ fn indices_that_16_bits_cannot_hold_count_from_nearer() {
         assert_eq!(rows, 4 * channels);
         let (x, dy) = (random.whole_numbers(window.input()), random.whole_numbers(window.output()));
         let convolution = Convolution::new(&sparse.pattern, &window);
-        let mut memory = Memory::new(&window, sparse.values.len());
-        let mut y = vec![f32::NAN; window.output()];
-        convolution.forward(&sparse.pattern, &window, 1, &x, &sparse.values, None, &mut y, Activation::Linear, Tile::S32x1, memory.room());
+        let weights = (&sparse.values[..], None, Activation::Linear);
+        let y = forward(&convolution, &sparse.pattern, &window, &x, weights, (Tile::S32x1, 1));
         assert_eq!(y, reference::convolution(&window, &sparse.mask, &sparse.dense, &[0.0], &x, 1, false), "{window:?}");
         let [_, dw] = reference::convolution_gradients(&window, &sparse.mask, &sparse.dense, &x, &dy, 1);
-        let (mut d_values, mut d_bias) = (vec![f32::NAN; sparse.values.len()], [0.0]);
-        let (values, decay) = (&sparse.values, Decay::default());
-        convolution.backward(
-            &sparse.pattern,
-            &window,
-            1,
-            &x,
-            values,
-            &dy,
-            None,
-            &mut d_values,
-            &mut d_bias,
-            [true; 2],
-            decay,
-            memory.room(),
-        );
+        let weights = (&sparse.values[..], Decay::default());
+        let [_, d_values] = backward(&convolution, &sparse.pattern, &window, [&x, &dy], weights, 1);
         assert_eq!(d_values, sparse.flat.iter().map(|&i| dw[i]).collect::<Vec<_>>(), "{window:?}");
     }
 }
