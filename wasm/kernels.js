@@ -1142,4 +1142,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'db46ea73cb4f1b0b';
+export const STAMP = '6f768987d2230e76';

@@ -423,13 +423,20 @@ impl Weights<'_> {
 /// dX of one pixel, some channels from `first` on, and what it adds to dValues.
 #[inline(never)]
 fn input(parts: &[Placed<'_, 1>], values: &[f32], partial: &mut [[f32; 4]], first: usize, x: &[Row], dx: &mut [Row]) {
-    for (channel, (x, dx)) in (first..).zip(x.iter().zip(dx)) {
-        let x = x.lanes();
-        let mut sums = Row::ZERO.lanes();
-        for part in parts {
-            let (run, dy) = part.rows(channel);
-            sums = both::<false, 4>(dy, &values[run.clone()], x, &mut partial[run], sums);
+    // Most pixels have one: without a loop around the loop V8 keeps more in registers.
+    if let [part] = parts {
+        for (channel, (x, dx)) in (first..).zip(x.iter().zip(dx)) {
+            dx.set(line(part, channel, values, partial, x.lanes(), Row::ZERO.lanes()));
         }
-        dx.set(sums);
+    } else {
+        for (channel, (x, dx)) in (first..).zip(x.iter().zip(dx)) {
+            dx.set(parts.iter().fold(Row::ZERO.lanes(), |sums, part| line(part, channel, values, partial, x.lanes(), sums)));
+        }
     }
+}
+
+#[inline(always)]
+fn line(part: &Placed<'_, 1>, channel: usize, values: &[f32], partial: &mut [[f32; 4]], x: [F32x4; 4], sums: [F32x4; 4]) -> [F32x4; 4] {
+    let (run, dy) = part.rows(channel);
+    both::<false, 4>(dy, &values[run.clone()], x, &mut partial[run], sums)
 }
