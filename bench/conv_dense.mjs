@@ -5,6 +5,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import { memory, Random, trainingKernels } from '../dist/index.js';
 import { numbersOf, windowOver } from '../dist/pattern/window.js';
+import { imagesTogether } from '../dist/wasm/conv.js';
 import { carve, floats } from '../dist/wasm/memory.js';
 import * as rust from '../wasm/kernels.js';
 import * as jax from './rivals/jax.mjs';
@@ -37,10 +38,10 @@ function windowOf({ size, kernel, stride, channels, filters }) {
   return windowOver(args, [size, size], channels, filters);
 }
 
-/** Shares of peak of the three products, with packing, in our memory. */
+/** Shares of peak of the three products, with packing, in our memory: of a group of images, which is how the operations call them. */
 async function kernels(shape, how, peakBefore) {
-  const { batch } = shape;
   const window = windowOf(shape);
+  const batch = Math.min(shape.batch, imagesTogether(window));
   const sizes = [
     window.height * window.width * window.channels * batch,
     window.kernelHeight * window.kernelWidth * window.channels * window.filters,
@@ -68,7 +69,7 @@ async function kernels(shape, how, peakBefore) {
   );
   const peak = Math.max(peakBefore, peakGflops());
   const times = await interleaved(runs, how);
-  return { peak, times, gflop: (2 * sizes[2] * sizes[1]) / window.filters / 1e9 };
+  return { peak, batch, times, gflop: (2 * sizes[2] * sizes[1]) / window.filters / 1e9 };
 }
 
 const call = (kernel, inputs, attrs) => tf.engine().runKernel(kernel, inputs, attrs);
@@ -223,8 +224,8 @@ export async function run({ short }) {
     }
   }
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
-  const kernelRows = shares.map(({ shape, times, gflop }) => [
-    name(shape),
+  const kernelRows = shares.map(({ shape, batch, times, gflop }) => [
+    name({ ...shape, batch }),
     ...Object.values(times).map(({ min }) => percent(gflop / (min / 1000) / peak)),
   ]);
   const layerRows = layers.flatMap(({ shape, times }) =>
@@ -242,7 +243,7 @@ export async function run({ short }) {
     backward.ms.toFixed(1),
   ]);
   const text = [
-    `Shares of the multiply-add peak of ${peak.toFixed(1)} GFLOP/s (${memory().variant}), products with padding counted; minimum of ${how.rounds} rounds.`,
+    `Shares of the multiply-add peak of ${peak.toFixed(1)} GFLOP/s (${memory().variant}), products with padding counted; as many images as the operations have in wasm memory at once, the minimum of ${how.rounds} rounds.`,
     markdown(['', 'forward', 'input gradient', 'filter gradient'], kernelRows),
     "tfjs's kernels on its wasm backend, ms: as shipped (where it has none, on cpu, once) and after `trainingKernels()`, copies included.",
     markdown(['', 'as shipped', 'with ours', ''], layerRows),

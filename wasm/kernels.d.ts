@@ -12,7 +12,8 @@ export class Convolution {
      */
     backwardOrder(pattern: Pattern, numbers: Uint32Array | number[], values: number, out: number): void;
     /**
-     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order. See [`convolution::Convolution::backward`].
+     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `dx` is 0 where not wanted. See
+     * [`convolution::Convolution::backward`].
      */
     backward(numbers: Uint32Array | number[], first: number, count: number, nnz: number, x: number, dy: number, values: number, dx: number, partial: number): void;
     /**

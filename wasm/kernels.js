@@ -30,7 +30,8 @@ export class Convolution {
         wasm.convolution_backwardOrder(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3);
     }
     /**
-     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order. See [`convolution::Convolution::backward`].
+     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `dx` is 0 where not wanted. See
+     * [`convolution::Convolution::backward`].
      * @param {Uint32Array | number[]} numbers
      * @param {number} first
      * @param {number} count
@@ -1142,4 +1143,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '6f768987d2230e76';
+export const STAMP = '636b525ece8f9979';

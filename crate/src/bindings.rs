@@ -443,7 +443,8 @@ impl Convolution {
         self.0.backward_order(&pattern.0, &window(numbers), values, out);
     }
 
-    /// `count` rows from `first` on; `values` are `nnz` numbers in the lists' order. See [`convolution::Convolution::backward`].
+    /// `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `dx` is 0 where not wanted. See
+    /// [`convolution::Convolution::backward`].
     #[allow(clippy::too_many_arguments)] // as `backward`
     pub fn backward(
         &self,
@@ -462,7 +463,7 @@ impl Convolution {
         // SAFETY: the caller owns these addresses.
         let (x, dy, values) = unsafe { (slice(x, size), slice(dy, window.output()), slice(values, nnz)) };
         // SAFETY: as above.
-        let (dx, partial) = unsafe { (slice_mut(dx, size), slice_mut(partial, nnz)) };
+        let (dx, partial) = unsafe { ((dx != 0).then(|| slice_mut(dx, size)), slice_mut(partial, nnz)) };
         self.0.backward(&window, first..first + count, x, dy, values, dx, partial);
     }
 

@@ -10,6 +10,9 @@ const GROUP = 2 ** 18;
 
 const weightsSize = (w: Window): number => w.kernelHeight * w.kernelWidth * w.channels * w.filters;
 
+/** Images of a full group. */
+export const imagesTogether = (window: Window): number => Math.max(1, Math.floor(GROUP / (inputSize(window) + outputSize(window))));
+
 /** Runs over a batch group by group, at least once. */
 function eachGroup(
   window: Window,
@@ -18,7 +21,7 @@ function eachGroup(
   run: (first: number, count: number, atInput: number, atOutput: number, rest: number[]) => void,
 ): void {
   const [input, output] = [inputSize(window), outputSize(window)];
-  const most = Math.max(1, Math.min(batch, Math.floor(GROUP / (input + output))));
+  const most = Math.min(Math.max(1, batch), imagesTogether(window));
   const [atInput, atOutput, ...rest] = carve(most * input, most * output, ...others);
   let first = 0;
   do {

@@ -139,7 +139,7 @@ export function backward(
   const some = LANES * together(window.width * window.channels, inputSize(window));
   const [atX, atDx, atDy, ordered, partial, stage, roomValues] = carve(
     some,
-    some,
+    dx ? some : 0,
     LANES * outputSize(window),
     nnz,
     4 * nnz,
@@ -162,7 +162,7 @@ export function backward(
     eachRows(cut.window.height, row, (first, count) => {
       const [from, to] = [first * row, (first + count) * row];
       packLanes(x, inputs, from, to, atX, stage);
-      lists.backward(numbers, first, count, nnz, atX, atDy, ordered, atDx, partial);
+      lists.backward(numbers, first, count, nnz, atX, atDy, ordered, dx ? atDx : 0, partial);
       if (dx) unpackLanes(atDx, inputs, from, to, dx, shared, stage);
     });
   });

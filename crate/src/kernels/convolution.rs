@@ -314,9 +314,9 @@ impl Convolution {
         });
     }
 
-    /// dX of some rows of a panel, and what they add to the gradient of the weights: `x` and `dx [rows][width][channels]`, all of
+    /// dX of some rows of a panel, if wanted, and what they add to the gradient of the weights: `x` and `dx [rows][width][channels]`, all of
     /// `dy [outHeight][outWidth][filters]`, already through the activation, `values` of [`Convolution::backward_order`]. Overwrites `dx`, adds to
-    /// `partial [nnz]`. Cost: 32·|B|·rows·outWidth multiply-adds.
+    /// `partial [nnz]`. Cost: 32·|B|·rows·outWidth multiply-adds, half of it without dX.
     #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &self,
@@ -325,7 +325,7 @@ impl Convolution {
         x: &[Row],
         dy: &[Row],
         values: &[f32],
-        dx: &mut [Row],
+        mut dx: Option<&mut [Row]>,
         partial: &mut [[f32; 4]],
     ) {
         let lists = &self.backward;
@@ -334,9 +334,8 @@ impl Convolution {
         let channels = window.channels;
         let block = channels.div_ceil(values.len().div_ceil(BLOCK).max(1)).max(1);
         let length = (across.len() * channels).max(1);
-        assert!(x.len() == rows.len() * length && dx.len() == x.len() && dy.len() == window.output());
-        let pixels = x.chunks_exact(length).zip(dx.chunks_exact_mut(length));
-        for (row, (x, dx)) in places(&window.rows, &lists.rows, Direction::Backward, rows).iter().zip(pixels) {
+        assert!(x.len() == rows.len() * length && dx.as_ref().is_none_or(|dx| dx.len() == x.len()) && dy.len() == window.output());
+        for (r, row) in places(&window.rows, &lists.rows, Direction::Backward, rows).iter().enumerate() {
             for first in (0..channels).step_by(block) {
                 for (i, col) in across.iter().enumerate() {
                     if first == 0 {
@@ -346,8 +345,13 @@ impl Convolution {
                     let (segments, before) = lists.segments(row, col);
                     all.clear();
                     all.extend(placed(segments, dy, &parts, 0));
-                    let own = i * channels + first..i * channels + channels.min(first + block);
-                    input(&all, &values[*before..], &mut partial[*before..], first, &x[own.clone()], &mut dx[own]);
+                    let pixel = r * length + i * channels;
+                    let own = pixel + first..pixel + channels.min(first + block);
+                    let (values, partial, x) = (&values[*before..], &mut partial[*before..], &x[own.clone()]);
+                    match dx.as_deref_mut() {
+                        Some(dx) => input::<true>(&all, values, partial, first, x, &mut dx[own]),
+                        None => input::<false>(&all, values, partial, first, x, &mut []),
+                    }
                 }
             }
         }
@@ -420,17 +424,24 @@ impl Weights<'_> {
     }
 }
 
-/// dX of one pixel, some channels from `first` on, and what it adds to dValues.
+/// dX of one pixel, if wanted, some channels from `first` on, and what it adds to dValues.
 #[inline(never)]
-fn input(parts: &[Placed<'_, 1>], values: &[f32], partial: &mut [[f32; 4]], first: usize, x: &[Row], dx: &mut [Row]) {
+fn input<const DX: bool>(parts: &[Placed<'_, 1>], values: &[f32], partial: &mut [[f32; 4]], first: usize, x: &[Row], dx: &mut [Row]) {
+    let zero = Row::ZERO.lanes();
     // Most pixels have one: without a loop around the loop V8 keeps more in registers.
     if let [part] = parts {
-        for (channel, (x, dx)) in (first..).zip(x.iter().zip(dx)) {
-            dx.set(line(part, channel, values, partial, x.lanes(), Row::ZERO.lanes()));
+        for (i, x) in x.iter().enumerate() {
+            let sums = line(part, first + i, values, partial, x.lanes(), zero);
+            if DX {
+                dx[i].set(sums);
+            }
         }
     } else {
-        for (channel, (x, dx)) in (first..).zip(x.iter().zip(dx)) {
-            dx.set(parts.iter().fold(Row::ZERO.lanes(), |sums, part| line(part, channel, values, partial, x.lanes(), sums)));
+        for (i, x) in x.iter().enumerate() {
+            let sums = parts.iter().fold(zero, |sums, part| line(part, first + i, values, partial, x.lanes(), sums));
+            if DX {
+                dx[i].set(sums);
+            }
         }
     }
 }
