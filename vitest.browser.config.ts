@@ -4,5 +4,11 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   resolve: { alias: (await import('./vitest.config.js')).default.resolve?.alias ?? {} },
-  test: { include: ['test/**/*.browser.ts'], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false },
+  test: {
+    globalSetup: ['test/support/temporary.ts'],
+    include: ['test/**/*.browser.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    fileParallelism: false,
+  },
 });

@@ -14,6 +14,7 @@ export default defineConfig({
   },
   test: {
     setupFiles: ['test/support/setup.ts'],
+    globalSetup: ['test/support/temporary.ts'],
     include: ['test/**/*.test.ts'],
     testTimeout: 60_000,
     // Two cores: more workers only wait for each other.
