@@ -1143,4 +1143,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '636b525ece8f9979';
+export const STAMP = '2125f37e2e352389';

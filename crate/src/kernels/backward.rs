@@ -61,6 +61,8 @@ pub struct Backward<'a> {
     decay: Decay,
     chunks: usize,
     blocks: usize,
+    /// Whether there is a B∖A.
+    explores: bool,
 }
 
 impl<'a> Backward<'a> {
@@ -70,7 +72,17 @@ impl<'a> Backward<'a> {
         assert!(x.len() == panels(batch) * pattern.cols());
         assert!(dy.len() == panels(batch) * pattern.rows());
         let blocks = pattern.by_column.blocks();
-        Self { pattern, values, x, dy, batch, decay, chunks: pattern.nnz().div_ceil(BLOCK * blocks).max(1), blocks }
+        Self {
+            pattern,
+            values,
+            x,
+            dy,
+            batch,
+            decay,
+            chunks: pattern.nnz().div_ceil(BLOCK * blocks).max(1),
+            blocks,
+            explores: pattern.nnz_of_a() < pattern.nnz(),
+        }
     }
 
     pub fn chunks(&self) -> usize {
@@ -145,24 +157,31 @@ impl<'a> Block<'a> {
         let (batch, cols) = (self.of.batch, self.of.pattern.cols());
         for (panel, dx) in dx.chunks_exact_mut(cols).enumerate() {
             match batch - panel * PANEL {
-                ..5 => self.both_columns::<false, 1, I>(panel, dx, partial),
-                5..9 => self.both_columns::<false, 2, I>(panel, dx, partial),
-                _ if panel > 0 => self.both_columns::<false, 4, I>(panel, dx, partial),
-                _ => self.both_columns::<true, 4, I>(panel, dx, partial),
+                ..5 => self.both_columns::<false, 1, true, I>(panel, dx, partial),
+                5..9 => self.both_columns::<false, 2, true, I>(panel, dx, partial),
+                _ if panel > 0 && self.of.explores => self.both_columns::<false, 4, true, I>(panel, dx, partial),
+                _ if panel > 0 => self.both_columns::<false, 4, false, I>(panel, dx, partial),
+                _ => self.both_columns::<true, 4, true, I>(panel, dx, partial),
             }
         }
     }
 
-    // Not inlined, like the others that hold the loops: in one large function V8 keeps the loops' own numbers on the stack.
+    // Not inlined, like the others that hold the loops: in one large function V8 keeps the loops' own numbers on the stack. Without `REST` for patterns
+    // that have none: 4 % at a density of 0.01.
     #[inline(never)]
-    fn both_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
+    fn both_columns<const FIRST: bool, const V: usize, const REST: bool, I: Index>(
+        &self,
+        panel: usize,
+        dx: &mut [Row],
+        partial: &mut [[f32; 4]],
+    ) {
         let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
         let (mut values, mut partial) = (self.values, partial);
         let Lines { a, rest } = self.lines;
         let (x, dx) = (&x[self.first_column..][..a.len()], &mut dx[self.first_column..][..a.len()]);
         for i in 0..a.len() {
             let (of_a, of_rest, next);
-            let (a, rest) = (a.at(i), rest.at(i));
+            let (a, rest) = (a.at(i), if REST { rest.at(i) } else { 0..0 });
             let entries = a.len() + rest.len();
             (of_a, next) = partial.split_at_mut(a.len());
             (of_rest, partial) = next.split_at_mut(rest.len());
