@@ -2,12 +2,12 @@
 // layout to tfjs's layout, and the density from which on a dense layer trains faster.
 
 import { Random, randomPattern } from '../dist/index.js';
-import { inputSize, outputSize, windowOver } from '../dist/pattern/window.js';
+import { windowOver } from '../dist/pattern/window.js';
 import { convFilterGradient, convForward, convInputGradient } from '../dist/wasm/conv.js';
 import { backward, forward } from '../dist/wasm/convolution.js';
 import { releasePattern } from '../dist/wasm/kernels.js';
-import { carve, WasmArray } from '../dist/wasm/memory.js';
-import { Cut, eachRows, LANES, packLanes, STAGE, unpackLanes } from '../dist/wasm/strips.js';
+import { WasmArray } from '../dist/wasm/memory.js';
+import * as rust from '../wasm/kernels.js';
 import { check, costAtPeak, crossing, markdown, peakGflops, record } from './support.mjs';
 
 /** Layers of LeNet-5's kind and of a VGG's: image, channels, kernel, filters, padding, stride, batch. */
@@ -72,32 +72,25 @@ function checkAnswers({ window: w, batch, x, dy }, pattern, values, y, dValues) 
   check(Math.abs(dValues[entry] - gradient) < 1e-2, 'backward');
 }
 
-/** What the operations do beside the products: images in and out of panels. */
-function copies({ window: w, batch, x, dy }) {
-  const [input, output] = [inputSize(w), outputSize(w)];
-  const [rowX, rowY] = [w.width * w.channels, w.outWidth * w.filters];
-  const [panelX, panelY, stage] = carve(LANES * input, LANES * output, STAGE);
-  const [outY, outX] = [new Float32Array(dy.length), new Float32Array(x.length)];
-  const each = (run) => () => {
-    for (let first = 0; first < batch; first += LANES) {
-      const cut = new Cut(w, first, LANES);
-      run(cut.inputs(0), cut.outputs(0));
-    }
+/** The part of the time of `run` that its calls of a product take, the median of many. */
+function partOf(product, run, ms) {
+  const { prototype } = rust.Convolution;
+  const original = prototype[product];
+  let inside = 0;
+  prototype[product] = function (...args) {
+    const begin = performance.now();
+    original.apply(this, args);
+    inside += performance.now() - begin;
   };
-  return {
-    copiesDown: each((inputs, outputs) => {
-      packLanes(x, inputs, 0, input, panelX, stage);
-      eachRows(w.outHeight, rowY, (first, count) => unpackLanes(panelY, outputs, first * rowY, (first + count) * rowY, outY, false, stage));
-    }),
-    copiesUp: each((inputs, outputs) => {
-      packLanes(dy, outputs, 0, output, panelY, stage);
-      eachRows(w.height, rowX, (first, count) => {
-        const [from, to] = [first * rowX, (first + count) * rowX];
-        packLanes(x, inputs, from, to, panelX, stage);
-        unpackLanes(panelX, inputs, from, to, outX, false, stage);
-      });
-    }),
-  };
+  const parts = [];
+  for (const begin = performance.now(); performance.now() - begin < ms || parts.length < 9; ) {
+    inside = 0;
+    const before = performance.now();
+    run();
+    parts.push(inside / (performance.now() - before));
+  }
+  prototype[product] = original;
+  return parts.sort((a, b) => a - b)[parts.length >> 1];
 }
 
 /** Floating-point operations of the peak loop in the time of each. */
@@ -109,7 +102,7 @@ function sparseCosts(layer, density, ms) {
   values.floats.set(own);
   const [y, dx] = [new Float32Array(dy.length), new Float32Array(x.length)];
   const down = () => forward(pattern, window, batch, x, values, undefined, false, y);
-  const up = (images = batch) => backward(pattern, window, images, { x, values, y: undefined, dy }, dx, NONE);
+  const up = () => backward(pattern, window, batch, { x, values, y: undefined, dy }, dx, NONE);
   const free = ({ dValues, dBias }) => {
     dValues.free();
     dBias.free();
@@ -120,14 +113,15 @@ function sparseCosts(layer, density, ms) {
   free(first);
   // Until the tile is chosen.
   for (const begin = performance.now(), calls = { n: 0 }; performance.now() - begin < 400 || calls.n < 100; calls.n++) down();
-  // What a call does once (weights in the order of the lists, sums of lanes) falls out of the difference of two batches.
-  const costs = leastCosts({ down, up: () => free(up()), half: () => free(up(batch / 2)), ...copies(layer) }, ms);
+  const runs = { down, up: () => free(up()) };
+  const costs = leastCosts(runs, ms);
+  const parts = { down: partOf('forward', runs.down, ms), up: partOf('backward', runs.up, ms) };
   values.free();
   releasePattern(pattern);
   const work = 2 * pattern.nnz * batch * layer.useful;
   return {
-    forward: work / (costs.down - costs.copiesDown),
-    backward: work / (costs.up - costs.half - costs.copiesUp / 2),
+    forward: work / (costs.down * parts.down),
+    backward: (2 * work) / (costs.up * parts.up),
     wholeForward: work / costs.down,
     wholeBackward: (2 * work) / costs.up,
     step: costs.down + costs.up,
@@ -176,7 +170,7 @@ export async function run({ short }) {
     results.push({ layer: layer.name, dense, points, even });
   }
   const head = ['layer', 'density', 'forward', 'backward', 'whole op: forward', 'backward', 'step against dense', 'even at density'];
-  const text = `Share of the multiply-add peak of the same process (${peak.toFixed(1)} GFLOP/s); taps on the padding are no work. Whole operations go from tfjs's layout to tfjs's layout, x packed for both passes; the kernels alone are these without the time of as many copies, packings and unpackings and, backward, without what a call does once. The least of three turns each. A dense step is our own forward product, dX and dW.\n\n${markdown(head, rows)}`;
+  const text = `Share of the multiply-add peak of the same process (${peak.toFixed(1)} GFLOP/s); taps on the padding are no work. Whole operations go from tfjs's layout to tfjs's layout, x packed for both passes; the kernels alone are the products within them, without copies, packing, sums of lanes and the order of weights. The least of three turns each. A dense step is our own forward product, dX and dW.\n\n${markdown(head, rows)}`;
   console.log(text);
   if (!short) record('conv_sparse', { peakGflops: peak, results }, text);
 }
