@@ -87,6 +87,53 @@ test('backward through relu, and without dX', () => {
   releasePattern(pattern);
 });
 
+test('images that pass in pieces and in several rows at a time', () => {
+  const random = new Random(12);
+  const firstDifference = (a: Float32Array, b: Float32Array) => a.findIndex((value, i) => value !== b[i]);
+  // Numbers in a row of x and of y: several pieces, one row at a time, several rows at a time.
+  for (const [width, channels, filters] of [
+    [90, 150, 1],
+    [61, 100, 120],
+    [50, 30, 40],
+  ]) {
+    const args = { kernelSize: [2, 3], strides: [1, 2], padding: 'same', dilationRate: [1, 1] } as const;
+    const window = windowOver(args, [5, width], channels, filters);
+    const size = 6 * channels * filters;
+    const mask = Array.from({ length: size }, () => (random.next() < 400 / size ? 1 : 0));
+    const pattern = patternOf(mask, filters);
+    const flat = pattern.flat();
+    const values = wholeNumbers(random, pattern.nnz);
+    const w = new Float32Array(size);
+    flat.forEach((at, i) => {
+      w[at] = values[i];
+    });
+    const taps: [number, number, number][] = [];
+    forEachTap(window, 1, (atX, atW, atY) => {
+      if (mask[atW]) taps.push([atX, atW, atY]);
+    });
+    for (const batch of [2, 16]) {
+      const [x, dy] = [inputOf, outputOf].map((of) => wholeNumbers(random, batch * of(window)));
+      const [y, dx, dw] = [dy, x, w].map(({ length }) => new Float32Array(length));
+      for (const [atX, atW, atY] of taps) {
+        for (let b = 0; b < batch; b++) {
+          const [own, out] = [b * inputOf(window) + atX, b * outputOf(window) + atY];
+          y[out] += x[own] * w[atW];
+          dx[own] += dy[out] * w[atW];
+          dw[atW] += x[own] * dy[out];
+        }
+      }
+      const [receivedY, receivedDx] = [y, dx].map(({ length }) => new Float32Array(length).fill(Number.NaN));
+      forward(pattern, window, batch, x, values, undefined, false, receivedY);
+      const { dValues, dBias } = backward(pattern, window, batch, { x, values, y: undefined, dy }, receivedDx, { forward: 0, rest: 0 });
+      expect(firstDifference(receivedY, y)).toBe(-1);
+      expect(firstDifference(receivedDx, dx)).toBe(-1);
+      expect(plain(dValues.floats)).toEqual(Float32Array.from(flat, (at) => dw[at] + 0));
+      for (const used of [dValues, dBias]) used.free();
+    }
+    releasePattern(pattern);
+  }
+});
+
 test('in one dimension, few sequences and many', () => {
   const random = new Random(6);
   for (const padding of ['same', 'valid'] as const) {
