@@ -148,8 +148,9 @@ export function backward(
   );
   const atValues = placed(values, roomValues);
   const [dValues, dBias] = [new WasmArray(nnz, false), new WasmArray(cols)];
-  // Windows that are turned meet the weights in the same order.
-  const [lists, numbers] = [listsOf(pattern, window), numbersOf(window)];
+  // Of the first group; a window that is turned meets the weights in the same order.
+  const own = turned(window, Math.min(batch, LANES));
+  const [lists, numbers] = [listsOf(pattern, own), numbersOf(own)];
   lists.backwardOrder(twin, numbers, atValues, ordered);
   floats(partial, 4 * nnz).fill(0);
   eachPanel(window, batch, (cut, panel) => {
