@@ -103,6 +103,16 @@ onEachBackend('summary', () => {
     open.dispose();
   });
 
+  test('a wrapper has the numbers of its layer, once for each step', () => {
+    const layer = dense({ name: 'core', units: 4, density: 0.5, seed: 1 });
+    const model = tfl.sequential({ layers: [tfl.layers.timeDistributed({ name: 'each', layer, inputShape: [7, 5] })] });
+    const { layers, total } = summary(model, quiet);
+    const row = { name: 'each', type: 'TimeDistributed of SparseDense', outputShape: [null, 7, 4], params: 14, density: 0.5, nnz: 10 };
+    expect(layers).toEqual([{ ...row, bytes: layerBytes(layer), multiplyAdds: 70 }]);
+    expect(total.density).toBe(0.5);
+    model.dispose();
+  });
+
   test('a model within the model is opened, a layer used twice is one row', () => {
     const shared = dense({ name: 'shared', units: 4, density: 0.5, seed: 1 });
     const inner = tfl.sequential({ name: 'inner', layers: [tfl.layers.dense({ name: 'core', inputShape: [4], units: 4 })] });

@@ -9,7 +9,7 @@ import { grouped, percent, table } from './table.js';
 export interface LayerSummary {
   /** The layer's name, after that of a model within the model and a slash. */
   name: string;
-  /** The class: 'SparseDense', 'SparseConv2D', 'Dense', … */
+  /** The class: 'SparseDense', 'SparseConv2D', 'Dense', …; of a wrapper 'TimeDistributed of SparseDense'. */
   type: string;
   /** null where a size is open, as the batch's; undefined for a layer that is used with several shapes. */
   outputShape: (number | null)[] | undefined;
@@ -55,9 +55,10 @@ export function summarise(model: LayersModel): Summary {
   const rows: LayerSummary[] = [];
   const total = { params: 0, density: 1, nnz: 0, bytes: 0, multiplyAdds: 0 };
   let positions = 0;
-  for (const [name, layer] of allLayers(model)) {
+  for (const [name, outer] of allLayers(model)) {
+    const layer = within(outer);
     const size = positionsOf(layer);
-    const row = rowOf(name, layer, size);
+    const row = rowOf(name, outer, layer, size);
     rows.push(row);
     positions += size ?? 0;
     total.params += row.params;
@@ -85,22 +86,28 @@ export function allLayers(model: LayersModel): Map<string, layers.Layer> {
   return found;
 }
 
+/** The layer in a wrapper such as timeDistributed, if it is one that is sparse or could be; else the layer itself. */
+function within(layer: layers.Layer): layers.Layer {
+  const { layer: inner } = layer as { layer?: layers.Layer };
+  return inner && (isSparse(inner) || isDense(inner)) ? inner : layer;
+}
+
 /** Positions where a weight could be. Nothing for layers that are neither sparse nor dense. */
 function positionsOf(layer: layers.Layer): number | undefined {
   if (isSparse(layer)) return layer.pattern.rows * layer.pattern.cols;
   return isDense(layer) ? sizeOf(layer.weights[0].shape) : undefined;
 }
 
-function rowOf(name: string, layer: layers.Layer, positions: number | undefined): LayerSummary {
+function rowOf(name: string, outer: layers.Layer, layer: layers.Layer, positions: number | undefined): LayerSummary {
   const sparse = isSparse(layer) ? layer : undefined;
   const nnz = sparse ? sparse.pattern.forwardNnz : positions;
-  const outputShape = outputShapeOf(layer);
+  const outputShape = outputShapeOf(outer);
   // The kernel is used once for each place in the dimensions between, of a dense layer as of a convolution.
   const places = outputShape?.slice(1, -1).reduce((n: number, dim) => n * (dim ?? Number.NaN), 1) ?? Number.NaN;
   const biased = sparse?.bias?.size ?? 0;
   return {
     name,
-    type: layer.getClassName(),
+    type: outer === layer ? layer.getClassName() : `${outer.getClassName()} of ${layer.getClassName()}`,
     outputShape,
     params: sparse ? sparse.values.size + biased : layer.weights.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
     density: nnz === undefined || positions === undefined ? undefined : nnz / positions,
