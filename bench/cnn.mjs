@@ -1,73 +1,24 @@
 // One training step of two convolutional networks, dense and sparse, interleaved in one run.
 
 import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
-import { er, erk, fastDense, layers, optimizers, Random, toDense } from '../dist/index.js';
+import { er, erk, fastDense, optimizers, Random, toDense } from '../dist/index.js';
+import { build as buildLayers, kernelsOf, LENET5, vgg } from './networks.mjs';
 import { check, interleaved, markdown, record } from './support.mjs';
 
-/** Kernels `[height, width, channels, filters]` and `[in, units]` in order, 'pool' and 'flatten'. */
-const NETWORKS = {
-  'LeNet-5': {
-    batch: 64,
-    input: [28, 28, 1],
-    padding: ['same', 'valid'],
-    parts: [[5, 5, 1, 6], 'pool', [5, 5, 6, 16], 'pool', 'flatten', [400, 120], [120, 84], [84, 10]],
-  },
-  'VGG-like': {
-    batch: 32,
-    input: [32, 32, 3],
-    padding: Array(6).fill('same'),
-    parts: [
-      [3, 3, 3, 64],
-      [3, 3, 64, 64],
-      'pool',
-      [3, 3, 64, 128],
-      [3, 3, 128, 128],
-      'pool',
-      [3, 3, 128, 256],
-      [3, 3, 256, 256],
-      'pool',
-      'flatten',
-      [4096, 256],
-      [256, 10],
-    ],
-  },
-};
+const NETWORKS = { 'LeNet-5': { batch: 64, ...LENET5 }, 'VGG-like': { batch: 32, ...vgg(32, 3, 64) } };
 
 /** All layers at one density, or a tenth of all weights shared: by ER, as `train --model lenet5` does, or by ERK. */
 const SPARSE = { 0.2: 0.2, 0.1: 0.1, 0.05: 0.05, '0.1 by ER': er, '0.1 by ERK': erk };
 
 const CPU = 'tfjs-cpu';
 
-const kernelsOf = ({ parts }) => parts.filter((part) => typeof part !== 'string');
 const densitiesOf = (network, density) =>
   typeof density === 'function' ? density(kernelsOf(network), 0.1) : kernelsOf(network).map(() => density);
 
 /** A compiled model, sparse where there are densities. */
-function build(network, densities) {
-  const { parts, padding, input } = network;
-  const model = tfl.sequential();
-  const last = parts.length - 1;
-  let i = 0;
-  for (const [at, part] of parts.entries()) {
-    if (part === 'pool') model.add(tfl.layers.maxPooling2d({ poolSize: 2 }));
-    else if (part === 'flatten') model.add(tfl.layers.flatten());
-    else {
-      const seed = i;
-      const common = { activation: at === last ? 'softmax' : 'relu', ...(i === 0 ? { inputShape: input } : {}) };
-      const how = densities
-        ? { ...common, kernelInitializer: 'heNormal', density: densities[i], seed }
-        : { ...common, kernelInitializer: tfl.initializers.heNormal({ seed }) };
-      const { conv2d, dense } = densities ? layers : tfl.layers;
-      const [filters, kernelSize] = [part.at(-1), part.slice(0, 2)];
-      model.add(part.length === 4 ? conv2d({ ...how, filters, kernelSize, padding: padding[i] }) : dense({ ...how, units: filters }));
-      i++;
-    }
-  }
-  return compile(model, densities !== undefined);
-}
+const build = (network, densities) => compile(buildLayers(network, { densities }), densities !== undefined);
 
 function compile(model, sparse) {
   model.compile({ optimizer: sparse ? optimizers.sgd(0.01) : tf.train.sgd(0.01), loss: 'categoricalCrossentropy' });
