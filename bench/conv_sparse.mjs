@@ -83,13 +83,16 @@ function partOf(product, run, ms) {
     inside += performance.now() - begin;
   };
   const parts = [];
-  for (const begin = performance.now(); performance.now() - begin < ms || parts.length < 9; ) {
-    inside = 0;
-    const before = performance.now();
-    run();
-    parts.push(inside / (performance.now() - before));
+  try {
+    for (const begin = performance.now(); performance.now() - begin < ms || parts.length < 9; ) {
+      inside = 0;
+      const before = performance.now();
+      run();
+      parts.push(inside / (performance.now() - before));
+    }
+  } finally {
+    prototype[product] = original;
   }
-  prototype[product] = original;
   return parts.sort((a, b) => a - b)[parts.length >> 1];
 }
 
@@ -170,7 +173,7 @@ export async function run({ short }) {
     results.push({ layer: layer.name, dense, points, even });
   }
   const head = ['layer', 'density', 'forward', 'backward', 'whole op: forward', 'backward', 'step against dense', 'even at density'];
-  const text = `Share of the multiply-add peak of the same process (${peak.toFixed(1)} GFLOP/s); taps on the padding are no work. Whole operations go from tfjs's layout to tfjs's layout, x packed for both passes; the kernels alone are the products within them, without copies, packing, sums of lanes and the order of weights. The least of three turns each. A dense step is our own forward product, dX and dW.\n\n${markdown(head, rows)}`;
+  const text = `Share of the multiply-add peak of the same process (${peak.toFixed(1)} GFLOP/s); taps on the padding are no work. Whole operations go from tfjs's layout to tfjs's layout, x packed for both passes; the least of three turns. The kernels alone are the products within them, without copies, packing, sums of lanes and the order of weights: their median part of the operation's time. A dense step is our own forward product, dX and dW.\n\n${markdown(head, rows)}`;
   console.log(text);
   if (!short) record('conv_sparse', { peakGflops: peak, results }, text);
 }

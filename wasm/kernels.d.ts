@@ -12,19 +12,19 @@ export class Convolution {
      */
     backwardOrder(pattern: Pattern, numbers: Uint32Array | number[], values: number, out: number): void;
     /**
-     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `dx` is 0 where not wanted. See
+     * `count` rows from `first` on; `values` are in the lists' order, `dx` is 0 where not wanted. See
      * [`convolution::Convolution::backward`].
      */
-    backward(numbers: Uint32Array | number[], first: number, count: number, nnz: number, x: number, dy: number, values: number, dx: number, partial: number): void;
+    backward(numbers: Uint32Array | number[], first: number, count: number, x: number, dy: number, values: number, dx: number, partial: number): void;
     /**
      * See [`convolution::Convolution::forward_order`].
      */
     static forwardOrder(pattern: Pattern, values: number, out: number): void;
     /**
-     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See
+     * `count` rows from `first` on; `values` are in the lists' order, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See
      * [`convolution::Convolution::forward`].
      */
-    forward(numbers: Uint32Array | number[], first: number, count: number, nnz: number, x: number, values: number, bias: number, y: number, relu: boolean, tile: number): void;
+    forward(numbers: Uint32Array | number[], first: number, count: number, x: number, values: number, bias: number, y: number, relu: boolean, tile: number): void;
     /**
      * `numbers` as for [`Window::new`]; those given to the others may differ in the heights.
      */
@@ -289,9 +289,9 @@ export interface InitOutput {
     readonly convFilterGradient: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly convForward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
     readonly convInputGradient: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
-    readonly convolution_backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
+    readonly convolution_backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
     readonly convolution_backwardOrder: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
-    readonly convolution_forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number, l: number) => void;
+    readonly convolution_forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly convolution_forwardOrder: (a: number, b: number, c: number) => void;
     readonly convolution_new: (a: number, b: number, c: number) => number;
     readonly convolution_weightGradient: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => void;

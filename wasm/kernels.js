@@ -30,30 +30,28 @@ export class Convolution {
         wasm.convolution_backwardOrder(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3);
     }
     /**
-     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `dx` is 0 where not wanted. See
+     * `count` rows from `first` on; `values` are in the lists' order, `dx` is 0 where not wanted. See
      * [`convolution::Convolution::backward`].
      * @param {Uint32Array | number[]} numbers
      * @param {number} first
      * @param {number} count
-     * @param {number} nnz
      * @param {number} x
      * @param {number} dy
      * @param {number} values
      * @param {number} dx
      * @param {number} partial
      */
-    backward(numbers, first, count, nnz, x, dy, values, dx, partial) {
+    backward(numbers, first, count, x, dy, values, dx, partial) {
         const val2 = +first;
         const val3 = +count;
-        const val4 = +nnz;
-        const val5 = +x;
-        const val6 = +dy;
-        const val7 = +values;
-        const val8 = +dx;
-        const val9 = +partial;
+        const val4 = +x;
+        const val5 = +dy;
+        const val6 = +values;
+        const val7 = +dx;
+        const val8 = +partial;
         const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
         const len0 = WASM_VECTOR_LEN;
-        wasm.convolution_backward(this.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9);
+        wasm.convolution_backward(this.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8);
     }
     /**
      * See [`convolution::Convolution::forward_order`].
@@ -66,12 +64,11 @@ export class Convolution {
         wasm.convolution_forwardOrder(pattern.__wbg_ptr, values, out);
     }
     /**
-     * `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See
+     * `count` rows from `first` on; `values` are in the lists' order, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See
      * [`convolution::Convolution::forward`].
      * @param {Uint32Array | number[]} numbers
      * @param {number} first
      * @param {number} count
-     * @param {number} nnz
      * @param {number} x
      * @param {number} values
      * @param {number} bias
@@ -79,19 +76,18 @@ export class Convolution {
      * @param {boolean} relu
      * @param {number} tile
      */
-    forward(numbers, first, count, nnz, x, values, bias, y, relu, tile) {
+    forward(numbers, first, count, x, values, bias, y, relu, tile) {
         const val2 = +first;
         const val3 = +count;
-        const val4 = +nnz;
-        const val5 = +x;
-        const val6 = +values;
-        const val7 = +bias;
-        const val8 = +y;
-        const val9 = +relu;
-        const val10 = +tile;
+        const val4 = +x;
+        const val5 = +values;
+        const val6 = +bias;
+        const val7 = +y;
+        const val8 = +relu;
+        const val9 = +tile;
         const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
         const len0 = WASM_VECTOR_LEN;
-        wasm.convolution_forward(this.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9, val10);
+        wasm.convolution_forward(this.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9);
     }
     /**
      * `numbers` as for [`Window::new`]; those given to the others may differ in the heights.
@@ -1143,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '2125f37e2e352389';
+export const STAMP = '927aafb233618a33';

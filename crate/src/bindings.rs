@@ -402,13 +402,13 @@ impl Convolution {
     /// See [`convolution::Convolution::forward_order`].
     #[wasm_bindgen(js_name = forwardOrder)]
     pub fn forward_order(pattern: &Pattern, values: usize, out: usize) {
-        let nnz = pattern.0.nnz();
+        let [of_a, nnz] = [pattern.0.nnz_of_a(), pattern.0.nnz()];
         // SAFETY: the caller owns these addresses.
-        let (values, out) = unsafe { (slice(values, nnz), slice_mut(out, nnz)) };
+        let (values, out) = unsafe { (slice(values, nnz), slice_mut(out, of_a)) };
         convolution::Convolution::forward_order(&pattern.0, values, out);
     }
 
-    /// `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See
+    /// `count` rows from `first` on; `values` are in the lists' order, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See
     /// [`convolution::Convolution::forward`].
     #[allow(clippy::too_many_arguments)] // as `backward`
     pub fn forward(
@@ -416,7 +416,6 @@ impl Convolution {
         numbers: &[u32],
         first: usize,
         count: usize,
-        nnz: usize,
         x: usize,
         values: usize,
         bias: usize,
@@ -428,7 +427,7 @@ impl Convolution {
         // SAFETY: the caller owns these addresses.
         let (x, values, bias, y) = unsafe {
             let bias = (bias != 0).then(|| slice(bias, window.filters));
-            (slice(x, window.input()), slice(values, nnz), bias, slice_mut(y, count * window.cols.output * window.filters))
+            (slice(x, window.input()), slice(values, self.0.entries()[0]), bias, slice_mut(y, count * window.cols.output * window.filters))
         };
         let weights = Weights { values, bias, activation: if relu { Activation::Relu } else { Activation::Linear } };
         self.0.forward(&window, first..first + count, x, y, Tile::ALL[tile], &weights);
@@ -443,22 +442,11 @@ impl Convolution {
         self.0.backward_order(&pattern.0, &window(numbers), values, out);
     }
 
-    /// `count` rows from `first` on; `values` are `nnz` numbers in the lists' order, `dx` is 0 where not wanted. See
+    /// `count` rows from `first` on; `values` are in the lists' order, `dx` is 0 where not wanted. See
     /// [`convolution::Convolution::backward`].
     #[allow(clippy::too_many_arguments)] // as `backward`
-    pub fn backward(
-        &self,
-        numbers: &[u32],
-        first: usize,
-        count: usize,
-        nnz: usize,
-        x: usize,
-        dy: usize,
-        values: usize,
-        dx: usize,
-        partial: usize,
-    ) {
-        let window = window(numbers);
+    pub fn backward(&self, numbers: &[u32], first: usize, count: usize, x: usize, dy: usize, values: usize, dx: usize, partial: usize) {
+        let (window, [_, nnz]) = (window(numbers), self.0.entries());
         let size = count * window.cols.input * window.channels;
         // SAFETY: the caller owns these addresses.
         let (x, dy, values) = unsafe { (slice(x, size), slice(dy, window.output()), slice(values, nnz)) };

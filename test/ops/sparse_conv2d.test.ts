@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../ts/errors.js';
+import { gradientAt, Probe } from '../../ts/ops/probe.js';
 import { type SparseConv2dArgs, sparseConv2d } from '../../ts/ops/sparse_conv2d.js';
 import { releasePattern } from '../../ts/ops/sparse_dense.js';
 import { Random, randomPattern } from '../../ts/pattern/random.js';
@@ -54,6 +55,21 @@ function naive({ x, values, bias, weight }: ReturnType<typeof operands>, relu: b
 }
 
 onEachBackend('sparseConv2d', () => {
+  test('a probe sees dy as it comes through relu', () => {
+    tf.tidy(() => {
+      const { x, values, bias, weight } = operands();
+      const probe = new Probe();
+      const loss = (values: tf.Tensor) => {
+        const y = sparseConv2d({ x, values: values as tf.Tensor1D, bias, pattern, ...geometry, activation: 'relu', probe });
+        return tf.sum(tf.mul(weight, y));
+      };
+      const dValues = tf.grad(loss)(values);
+      expectClose(gradientAt(pattern, probe), dValues.dataSync());
+      const y = naive({ x, values, bias, weight }, true).y;
+      expect(probe.samples?.dy).toEqual(weight.dataSync().map((g, i) => (y[i] > 0 ? g : 0)));
+    });
+  });
+
   test.each(['linear', 'relu'] as const)('value and gradients equal the definition (%s)', (activation) => {
     tf.tidy(() => {
       const { x, values, bias, weight } = operands();

@@ -90,14 +90,16 @@ test('backward through relu, and without dX', () => {
 test('images that pass in pieces and in several rows at a time', () => {
   const random = new Random(12);
   const firstDifference = (a: Float32Array, b: Float32Array) => a.findIndex((value, i) => value !== b[i]);
-  // Numbers in a row of x and of y: several pieces, one row at a time, several rows at a time.
+  // A row of x is several pieces, one of y several, rows go one at a time, several at a time; in the last, the last strip of five images is short.
   for (const [width, channels, filters] of [
     [90, 150, 1],
+    [40, 5, 320],
     [61, 100, 120],
     [50, 30, 40],
+    [30, 2, 240],
   ]) {
     const args = { kernelSize: [2, 3], strides: [1, 2], padding: 'same', dilationRate: [1, 1] } as const;
-    const window = windowOver(args, [5, width], channels, filters);
+    const window = windowOver(args, [7, width], channels, filters);
     const size = 6 * channels * filters;
     const mask = Array.from({ length: size }, () => (random.next() < 400 / size ? 1 : 0));
     const pattern = patternOf(mask, filters);
@@ -111,23 +113,29 @@ test('images that pass in pieces and in several rows at a time', () => {
     forEachTap(window, 1, (atX, atW, atY) => {
       if (mask[atW]) taps.push([atX, atW, atY]);
     });
-    for (const batch of [2, 16]) {
-      const [x, dy] = [inputOf, outputOf].map((of) => wholeNumbers(random, batch * of(window)));
+    for (const batch of [2, 5, 16]) {
+      const [x, dy, out] = [inputOf, outputOf, outputOf].map((of) => wholeNumbers(random, batch * of(window)));
       const [y, dx, dw] = [dy, x, w].map(({ length }) => new Float32Array(length));
       for (const [atX, atW, atY] of taps) {
         for (let b = 0; b < batch; b++) {
-          const [own, out] = [b * inputOf(window) + atX, b * outputOf(window) + atY];
-          y[out] += x[own] * w[atW];
-          dx[own] += dy[out] * w[atW];
-          dw[atW] += x[own] * dy[out];
+          const [from, to] = [b * inputOf(window) + atX, b * outputOf(window) + atY];
+          y[to] += x[from] * w[atW];
+          if (out[to] <= 0) continue;
+          dx[from] += dy[to] * w[atW];
+          dw[atW] += x[from] * dy[to];
         }
       }
       const [receivedY, receivedDx] = [y, dx].map(({ length }) => new Float32Array(length).fill(Number.NaN));
       forward(pattern, window, batch, x, values, undefined, false, receivedY);
-      const { dValues, dBias } = backward(pattern, window, batch, { x, values, y: undefined, dy }, receivedDx, { forward: 0, rest: 0 });
+      const { dValues, dBias } = backward(pattern, window, batch, { x, values, y: out, dy }, receivedDx, { forward: 0, rest: 0 });
       expect(firstDifference(receivedY, y)).toBe(-1);
       expect(firstDifference(receivedDx, dx)).toBe(-1);
       expect(plain(dValues.floats)).toEqual(Float32Array.from(flat, (at) => dw[at] + 0));
+      const d = new Float32Array(filters);
+      dy.forEach((g, i) => {
+        if (out[i] > 0) d[i % filters] += g;
+      });
+      expect(plain(dBias.floats)).toEqual(plain(d));
       for (const used of [dValues, dBias]) used.free();
     }
     releasePattern(pattern);

@@ -88,8 +88,8 @@ export function allLayers(model: LayersModel): Map<string, layers.Layer> {
 
 /** The layer in a wrapper such as timeDistributed, if it is one that is sparse or could be; else the layer itself. */
 function within(layer: layers.Layer): layers.Layer {
-  const { layer: inner } = layer as { layer?: layers.Layer };
-  return inner && (isSparse(inner) || isDense(inner)) ? inner : layer;
+  const { layer: inner } = layer as { layer?: Partial<layers.Layer> };
+  return typeof inner?.getClassName === 'function' && (isSparse(inner) || isDense(inner as layers.Layer)) ? (inner as layers.Layer) : layer;
 }
 
 /** Positions where a weight could be. Nothing for layers that are neither sparse nor dense. */

@@ -32,7 +32,7 @@ function eachGroup(
 }
 
 /** Copies a part of an array that holds `size` numbers per image. */
-export function copyImages(at: number, values: Float32Array, size: number, first: number, count: number): void {
+function copyImages(at: number, values: Float32Array, size: number, first: number, count: number): void {
   floats(at, count * size).set(values.subarray(first * size, (first + count) * size));
 }
 

@@ -11,7 +11,7 @@ import { inWasm, whenReleased } from './patterns.js';
 import { Cut, eachRows, LANES, packLanes, STAGE, together, unpackLanes } from './strips.js';
 import { withTile } from './tiles.js';
 
-/** Widths of image and output for which a pattern keeps its lists: a layer that sees more of them makes lists anew. */
+/** Widths of image and output for which a pattern keeps its lists: a layer that sees more of them makes lists anew. A call uses two at once at most. */
 const KEPT = 4;
 
 const prepared = new WeakMap<CsrPattern, Map<string, rust.Convolution>>();
@@ -92,11 +92,12 @@ export function forward(
   relu: boolean,
   y: Float32Array,
 ): void {
-  const [twin, { nnz }] = [inWasm(pattern), pattern];
+  const [twin, { forwardNnz }] = [inWasm(pattern), pattern];
+  // Rows of a window that is turned are shorter, but all of its image go together.
   const [atX, atY, ordered, stage, roomValues, roomBias] = carve(
     LANES * inputSize(window),
     LANES * together(window.outWidth * window.filters, outputSize(window)),
-    nnz,
+    forwardNnz,
     STAGE,
     room(values),
     room(bias),
@@ -109,7 +110,7 @@ export function forward(
       const [numbers, outputs, row] = [numbersOf(cut.window), cut.outputs(panel), cut.window.outWidth * window.filters];
       packLanes(x, cut.inputs(panel), 0, inputSize(cut.window), atX, stage);
       eachRows(cut.window.outHeight, row, (first, count) => {
-        lists.forward(numbers, first, count, nnz, atX, ordered, atBias, atY, relu, tile);
+        lists.forward(numbers, first, count, atX, ordered, atBias, atY, relu, tile);
         unpackLanes(atY, outputs, first * row, (first + count) * row, y, false, stage);
       });
     });
@@ -148,10 +149,10 @@ export function backward(
   );
   const atValues = placed(values, roomValues);
   const [dValues, dBias] = [new WasmArray(nnz, false), new WasmArray(cols)];
-  // Of the first group; a window that is turned meets the weights in the same order.
-  const own = turned(window, Math.min(batch, LANES));
-  const [lists, numbers] = [listsOf(pattern, own), numbersOf(own)];
-  lists.backwardOrder(twin, numbers, atValues, ordered);
+  // A window that is turned meets the weights in the same order.
+  const ofFirst = turned(window, Math.min(batch, LANES));
+  const order = { lists: listsOf(pattern, ofFirst), numbers: numbersOf(ofFirst) };
+  order.lists.backwardOrder(twin, order.numbers, atValues, ordered);
   floats(partial, 4 * nnz).fill(0);
   eachPanel(window, batch, (cut, panel) => {
     const lists = listsOf(pattern, cut.whole);
@@ -163,10 +164,10 @@ export function backward(
     eachRows(cut.window.height, row, (first, count) => {
       const [from, to] = [first * row, (first + count) * row];
       packLanes(x, inputs, from, to, atX, stage);
-      lists.backward(numbers, first, count, nnz, atX, atDy, ordered, dx ? atDx : 0, partial);
+      lists.backward(numbers, first, count, atX, atDy, ordered, dx ? atDx : 0, partial);
       if (dx) unpackLanes(atDx, inputs, from, to, dx, shared, stage);
     });
   });
-  lists.weightGradient(twin, numbers, partial, atValues, dValues.at, decay.forward, decay.rest);
+  order.lists.weightGradient(twin, order.numbers, partial, atValues, dValues.at, decay.forward, decay.rest);
   return { dValues, dBias };
 }

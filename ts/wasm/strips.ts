@@ -1,5 +1,5 @@
-// How images lie in panels of 16 lanes: a whole one in each, or, where there are few, strips of their rows, which bring along the rows that their windows
-// reach into. And the way in and out, in pieces that stay in the caches between the copy and the transposition.
+// How images lie in panels of 16 lanes: a whole one in each lane or, where there are few, a strip of its rows, with the rows that its windows reach into. And
+// the way in and out, in pieces that stay in the caches between the copy and the transposition.
 
 import * as rust from '../../wasm/kernels.js';
 import { inputSize, outputSize, type Window } from '../pattern/window.js';
@@ -39,8 +39,9 @@ export class Cut {
     // A row of taps takes as long as packing five rows of x and dx.
     const work = (strips: number, taps: number, rows: number) =>
       Math.ceil((images * strips) / LANES) * (Math.floor((5 * taps) / kernelHeight) + rows);
-    let [least, best] = [work(1, tapsInside(whole), height), 1];
-    for (let strips = 2; strips <= (images < LANES ? Math.min(outHeight, LANES) : 1); strips++) {
+    const most = images < LANES ? Math.min(outHeight, LANES) : 1;
+    let [least, best] = [most > 1 ? work(1, tapsInside(whole), height) : 0, 1];
+    for (let strips = 2; strips <= most; strips++) {
       const rows = Math.ceil(outHeight / strips);
       const reach = reachOf(whole, rows);
       const own = work(strips, rows * kernelHeight, reach);
@@ -105,7 +106,7 @@ function tapsInside({ height, outHeight, kernelHeight, strideHeight, dilationHei
 const reachOf = ({ strideHeight, kernelHeight, dilationHeight }: Window, rows: number): number =>
   (rows - 1) * strideHeight + (kernelHeight - 1) * dilationHeight + 1;
 
-/** Numbers of some rows that go together, where a row has `size`, all of them `total`. */
+/** Numbers of the rows that go together, where a row has `size`, all of them `total`. */
 export const together = (size: number, total: number): number => Math.min(total, Math.max(size, PIECE));
 
 /** Runs `call` for rows of `size` numbers that go together. */
@@ -119,32 +120,34 @@ function eachPiece(from: number, to: number, run: (first: number, count: number)
   for (let first = from; first < to; first += PIECE) run(first, Math.min(PIECE, to - first));
 }
 
-/** The part of a piece that a lane has: where it begins in the piece and in the array, and how long it is. */
-function partOf({ skip, start, length }: Lane, first: number, count: number): { within: number; at: number; size: number } {
+/** The part of a piece that a lane has: where it begins in the piece and in the array of images, and how long it is. */
+function partOf({ skip, start, length }: Lane, first: number, count: number): { within: number; source: number; size: number } {
   const from = Math.min(Math.max(skip, first), first + count);
   const to = Math.min(Math.max(skip + length, from), first + count);
-  return { within: from - first, at: start + from - skip, size: to - from };
+  // Of a lane that ends before the piece nothing, and of an array one may not even write nothing beyond its end.
+  const size = to - from;
+  return { within: from - first, source: size === 0 ? start : start + from - skip, size };
 }
 
 /**
- * The numbers `from` to `to` of each lane, to panels at `at`; with `y`, of the same layout, those where it is positive, and else 0. `stage` is the address
- * of working memory.
+ * The numbers `from` to `to` of each lane, to panels at the address `panel`; with `y`, of the same layout, those where it is positive, and else 0. `stage` is
+ * the address of {@link STAGE} numbers of working memory.
  */
 export function packLanes(
   values: Float32Array,
   lanes: Lane[],
   from: number,
   to: number,
-  at: number,
+  panel: number,
   stage: number,
   y?: Float32Array,
 ): void {
-  const bring = (source: Float32Array, address: number, first: number, count: number) => {
+  const bring = (images: Float32Array, address: number, first: number, count: number) => {
     const rows = floats(address, lanes.length * count);
     for (const [s, lane] of lanes.entries()) {
-      const { within, at, size } = partOf(lane, first, count);
+      const { within, source, size } = partOf(lane, first, count);
       if (size < count) rows.fill(0, s * count, (s + 1) * count);
-      rows.set(source.subarray(at, at + size), s * count + within);
+      rows.set(images.subarray(source, source + size), s * count + within);
     }
   };
   eachPiece(from, to, (first, count) => {
@@ -154,20 +157,28 @@ export function packLanes(
       bring(y, second, first, count);
       rust.wherePositive(stage, second, lanes.length * count);
     }
-    rust.pack(stage, at + LINE * (first - from), lanes.length, count);
+    rust.pack(stage, panel + LINE * (first - from), lanes.length, count);
   });
 }
 
 /** The reverse of {@link packLanes}. Lanes may share numbers, if theirs are to be added to what is there; else they overwrite it. */
-export function unpackLanes(at: number, lanes: Lane[], from: number, to: number, values: Float32Array, add: boolean, stage: number): void {
+export function unpackLanes(
+  panel: number,
+  lanes: Lane[],
+  from: number,
+  to: number,
+  values: Float32Array,
+  add: boolean,
+  stage: number,
+): void {
   eachPiece(from, to, (first, count) => {
-    rust.unpack(at + LINE * (first - from), stage, lanes.length, count);
+    rust.unpack(panel + LINE * (first - from), stage, lanes.length, count);
     const rows = floats(stage, lanes.length * count);
     for (const [s, lane] of lanes.entries()) {
-      const { within, at, size } = partOf(lane, first, count);
+      const { within, source, size } = partOf(lane, first, count);
       const own = s * count + within;
-      if (add) for (let i = 0; i < size; i++) values[at + i] += rows[own + i];
-      else values.set(rows.subarray(own, own + size), at);
+      if (add) for (let i = 0; i < size; i++) values[source + i] += rows[own + i];
+      else values.set(rows.subarray(own, own + size), source);
     }
   });
 }

@@ -345,6 +345,7 @@ pub fn where_positive(dy: &mut [f32], y: &[f32]) {
 
 /// `dBias[o] += Σ dY[·, o]` over panels, or the pixels of one, and lanes: `dy [..][out]`, `d_bias [out]`.
 pub fn bias(dy: &[Row], d_bias: &mut [f32]) {
+    assert!(dy.len().is_multiple_of(d_bias.len().max(1)));
     let mut sums = vec![F32x4::splat(0.0); d_bias.len()];
     for lines in dy.chunks_exact(sums.len().max(1)) {
         for (dy, sum) in lines.iter().zip(&mut sums) {

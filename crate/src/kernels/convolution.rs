@@ -41,6 +41,7 @@ struct Lists {
     cols: Vec<Class>,
     /// Lines × taps of each class, row classes × column classes, and how many entries are in the classes before.
     segments: Vec<(Segments, usize)>,
+    entries: usize,
     reach: Reach,
     /// Pixels of a row of the source, and features of each.
     width: usize,
@@ -144,8 +145,8 @@ impl Lists {
             () if fits(right + 1) => Reach::KernelRow,
             () => Reach::Tap,
         };
-        let mut lists = Self { rows, cols, segments: Vec::new(), reach, width, features };
-        let (mut before, mut found) = (0, Vec::new());
+        let mut lists = Self { rows, cols, segments: Vec::new(), entries: 0, reach, width, features };
+        let mut found = Vec::new();
         for class in 0..lists.rows.len() * lists.cols.len() {
             let (row, col) = (&lists.rows[class / lists.cols.len()], &lists.cols[class % lists.cols.len()]);
             let mut taps = Vec::new();
@@ -172,8 +173,8 @@ impl Lists {
             }
             indices.shrink_to_fit();
             let entries = indices.len();
-            lists.segments.push((Segments::new(starts, indices, limits), before));
-            before += entries;
+            lists.segments.push((Segments::new(starts, indices, limits), lists.entries));
+            lists.entries += entries;
         }
         lists
     }
@@ -254,9 +255,14 @@ impl Convolution {
         Self { forward, backward }
     }
 
-    /// The weights of A in the order in which forward lists meet them. Overwrites the first of `out [nnz]`.
+    /// |A| and |B|.
+    pub fn entries(&self) -> [usize; 2] {
+        [self.forward.entries, self.backward.entries]
+    }
+
+    /// The weights of A in the order in which forward lists meet them: overwrites `out [|A|]`, from `values [nnz]`.
     pub fn forward_order(pattern: &CsrPattern, values: &[f32], out: &mut [f32]) {
-        assert!(values.len() == pattern.nnz() && out.len() == pattern.nnz());
+        assert!(values.len() == pattern.nnz() && out.len() == pattern.nnz_of_a());
         let mut next = 0;
         for filter in 0..pattern.cols() {
             let (start, split, _) = pattern.by_column.line(filter);
@@ -273,6 +279,7 @@ impl Convolution {
     pub fn forward(&self, window: &Window, rows: Range<usize>, x: &[Row], y: &mut [Row], tile: Tile, weights: &Weights) {
         let lists = &self.forward;
         assert!(x.len() == window.input() && y.len() == rows.len() * window.cols.output * window.filters);
+        assert!(weights.values.len() == lists.entries && weights.bias.is_none_or(|bias| bias.len() == window.filters));
         let across = places(&window.cols, &lists.cols, Direction::Forward, 0..window.cols.output);
         let apart = window.cols.stride * window.channels;
         let (mut parts, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
@@ -316,7 +323,7 @@ impl Convolution {
 
     /// dX of some rows of a panel, if wanted, and what they add to the gradient of the weights: `x` and `dx [rows][width][channels]`, all of
     /// `dy [outHeight][outWidth][filters]`, already through the activation, `values` of [`Convolution::backward_order`]. Overwrites `dx`, adds to
-    /// `partial [nnz]`. Cost: 32·|B|·rows·outWidth multiply-adds, half of it without dX.
+    /// `partial [nnz]`. Cost over all rows: 32·|B|·outHeight·outWidth multiply-adds, half of it without dX.
     #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &self,
@@ -333,8 +340,9 @@ impl Convolution {
         let (mut parts, mut all) = (Vec::new(), Vec::new());
         let channels = window.channels;
         let block = channels.div_ceil(values.len().div_ceil(BLOCK).max(1)).max(1);
-        let length = (across.len() * channels).max(1);
+        let length = across.len() * channels;
         assert!(x.len() == rows.len() * length && dx.as_ref().is_none_or(|dx| dx.len() == x.len()) && dy.len() == window.output());
+        assert!(values.len() == lists.entries && partial.len() == lists.entries);
         for (r, row) in places(&window.rows, &lists.rows, Direction::Backward, rows).iter().enumerate() {
             for first in (0..channels).step_by(block) {
                 for (i, col) in across.iter().enumerate() {
@@ -367,6 +375,8 @@ impl Convolution {
         d_values: &mut [f32],
         decay: Decay,
     ) {
+        let nnz = pattern.nnz();
+        assert!(partial.len() == nnz && values.len() == nnz && d_values.len() == nnz);
         let mut next = 0;
         self.for_each_run(pattern, window, |start, _, end| {
             for (d_value, partial) in d_values[start..end].iter_mut().zip(&partial[next..]) {

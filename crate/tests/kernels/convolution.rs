@@ -68,7 +68,7 @@ fn forward(
     (tile, step): (Tile, usize),
 ) -> Vec<f32> {
     let images = x.len() / window.input();
-    let mut ordered = vec![f32::NAN; values.len()];
+    let mut ordered = vec![f32::NAN; convolution.entries()[0]];
     Convolution::forward_order(pattern, values, &mut ordered);
     let weights = Weights { values: &ordered, bias, activation };
     let (within, mut out) = (packed(x, images, window.input()), vec![Row([f32::NAN; 16]); window.output()]);
@@ -172,9 +172,13 @@ fn indices_that_16_bits_cannot_hold_count_from_nearer() {
         let weights = (&sparse.values[..], None, Activation::Linear);
         let y = forward(&convolution, &sparse.pattern, &window, &x, weights, (Tile::S32x1, 1));
         assert_eq!(y, reference::convolution(&window, &sparse.mask, &sparse.dense, &[0.0], &x, 1, false), "{window:?}");
-        let [_, dw] = reference::convolution_gradients(&window, &sparse.mask, &sparse.dense, &x, &dy, 1);
+        let [expected_dx, dw] = reference::convolution_gradients(&window, &sparse.mask, &sparse.dense, &x, &dy, 1);
         let weights = (&sparse.values[..], Decay::default());
-        let [_, d_values] = backward(&convolution, &sparse.pattern, &window, [&x, &dy], weights, (false, 1));
-        assert_eq!(d_values, sparse.flat.iter().map(|&i| dw[i]).collect::<Vec<_>>(), "{window:?}");
+        let expected: Vec<f32> = sparse.flat.iter().map(|&i| dw[i]).collect();
+        for want_dx in [true, false] {
+            let [dx, d_values] = backward(&convolution, &sparse.pattern, &window, [&x, &dy], weights, (want_dx, 1));
+            assert_eq!(d_values, expected, "{window:?}");
+            assert!(!want_dx || dx == expected_dx, "{window:?}");
+        }
     }
 }
