@@ -56,7 +56,8 @@ export async function test({ check, packed }) {
       assert.deepEqual(methods, name === 'topKast' ? ['topKast'] : []);
       sizes[name] = gzipped(bytes);
     }
-    assert.ok(sizes.ready < 0.6 * gzipped(all));
+    // The layers come along, so that saved models load.
+    assert.ok(sizes.ready < 0.65 * gzipped(all), `${sizes.ready} bytes of ${gzipped(all)}`);
     return `gzipped ${JSON.stringify(sizes)}, all of it ${gzipped(all)}`;
   });
   await check('connect, for the page, brings neither layers nor the binary', async () => {
