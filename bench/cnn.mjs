@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import { er, erk, fastDense, optimizers, Random, toDense } from '../dist/index.js';
-import { build as buildLayers, kernelsOf, LENET5, vgg } from './networks.mjs';
+import { build as buildLayers, described, kernelsOf, LENET5, vgg } from './networks.mjs';
 import { check, interleaved, markdown, record } from './support.mjs';
 
 const NETWORKS = { 'LeNet-5': { batch: 64, ...LENET5 }, 'VGG-like': { batch: 32, ...vgg(32, 3, 64) } };
@@ -121,13 +121,8 @@ export async function run({ short }) {
     tables.push(`**${name}, batch ${network.batch}**\n\n${markdown(head, rows)}`);
     console.log(tables.at(-1), '\n');
   }
-  const weights = Object.entries(NETWORKS).map(([name, network]) => {
-    const sizes = kernelsOf(network).map((kernel) => kernel.reduce((a, b) => a * b, 1));
-    return `${name}: ${network.input.join('×')}, kernels ${kernelsOf(network)
-      .map((kernel) => kernel.join('×'))
-      .join(', ')}, ${sizes.reduce((a, b) => a + b, 0)} weights`;
-  });
-  const text = `One training step on made-up images, SGD, \`trainOnBatch\`, loss read back. ${weights.join('. ')}. Ours at one density in all layers, or with a tenth of all weights shared by ER (convolutions stay almost dense) or ERK; the rivals dense. \`fastDense()\`, which gives tfjs this package's dense convolutions, products and pooling gradients (\`trainingKernels()\` is among them), is on for ours and for the dense wasm row. As shipped, tfjs's wasm backend has no gradient of a convolution's kernel and cannot train.\n\n${tables.join('\n\n')}`;
+  const made = Object.entries(NETWORKS).map(([name, network]) => `${name}: ${network.input.join('×')}, ${described(network)}`);
+  const text = `One training step on made-up images, SGD, \`trainOnBatch\`, loss read back. ${made.join('. ')}. Ours at one density in all layers, or with a tenth of all weights shared by ER (convolutions stay almost dense) or ERK; the rivals dense. \`fastDense()\`, which gives tfjs this package's dense convolutions, products and pooling gradients (\`trainingKernels()\` is among them), is on for ours and for the dense wasm row. As shipped, tfjs's wasm backend has no gradient of a convolution's kernel and cannot train.\n\n${tables.join('\n\n')}`;
   if (!short) record('cnn', { results }, text);
 }
 

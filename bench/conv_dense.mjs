@@ -9,7 +9,7 @@ import { imagesTogether } from '../dist/wasm/conv.js';
 import { carve, floats } from '../dist/wasm/memory.js';
 import * as rust from '../wasm/kernels.js';
 import * as jax from './rivals/jax.mjs';
-import { check, interleaved, markdown, peakGflops, record, shareOfPeak } from './support.mjs';
+import { check, interleaved, leastCosts, markdown, peakGflops, record } from './support.mjs';
 
 /** Images `batch × size² × channels`, kernels `kernel² × filters`; what a LeNet, a small ResNet and a MobileNet ask for. */
 const SHAPES = [
@@ -68,9 +68,8 @@ function kernels(shape, ms) {
     `${y}, ${dx}, ${dw} of ${name(shape)}`,
   );
   const flops = (2 * sizes[2] * sizes[1]) / window.filters;
-  // The best of three turns of each: other users of the machine can only take away.
-  const turns = [0, 1, 2].map(() => Object.values(runs).map((run) => shareOfPeak(run, flops, ms / 3)));
-  return { batch, shares: Object.fromEntries(Object.keys(runs).map((name, i) => [name, Math.max(...turns.map((found) => found[i]))])) };
+  const shares = Object.entries(leastCosts(runs, ms)).map(([name, cost]) => [name, flops / cost]);
+  return { batch, shares: Object.fromEntries(shares) };
 }
 
 const call = (kernel, inputs, attrs) => tf.engine().runKernel(kernel, inputs, attrs);

@@ -8,7 +8,7 @@ import { backward, forward } from '../dist/wasm/convolution.js';
 import { releasePattern } from '../dist/wasm/kernels.js';
 import { WasmArray } from '../dist/wasm/memory.js';
 import * as rust from '../wasm/kernels.js';
-import { check, costAtPeak, crossing, markdown, peakGflops, record } from './support.mjs';
+import { check, crossing, leastCosts, markdown, median, peakGflops, record } from './support.mjs';
 
 /** Layers of LeNet-5's kind and of a VGG's: image, channels, kernel, filters, padding, stride, batch. */
 const LAYERS = [
@@ -93,7 +93,7 @@ function partOf(product, run, ms) {
   } finally {
     prototype[product] = original;
   }
-  return parts.sort((a, b) => a - b)[parts.length >> 1];
+  return median(parts);
 }
 
 /** Floating-point operations of the peak loop in the time of each. */
@@ -129,12 +129,6 @@ function sparseCosts(layer, density, ms) {
     wholeBackward: (2 * work) / costs.up,
     step: costs.down + costs.up,
   };
-}
-
-/** The least of three turns of each: other users of the machine can only add to it. */
-function leastCosts(runs, ms) {
-  const turns = [0, 1, 2].map(() => Object.values(runs).map((run) => costAtPeak(run, ms / 3)));
-  return Object.fromEntries(Object.keys(runs).map((name, i) => [name, Math.min(...turns.map((costs) => costs[i]))]));
 }
 
 function denseStep({ window, batch, x, dy, size }, ms) {

@@ -29,6 +29,13 @@ export function vgg(side, channels, width) {
 
 export const kernelsOf = (/** @type {Network} */ { parts }) => parts.filter((part) => typeof part !== 'string');
 
+/** What it is made of, for a table's head: `kernels 5×5×1×6, 5×5×6×16, …, 61470 weights`. */
+export function described(/** @type {Network} */ network) {
+  const kernels = kernelsOf(network);
+  const weights = kernels.reduce((sum, kernel) => sum + kernel.reduce((a, b) => a * b, 1), 0);
+  return `kernels ${kernels.map((kernel) => kernel.join('×')).join(', ')}, ${weights} weights`;
+}
+
 /**
  * A model to be compiled, sparse where there are `densities`, one for each kernel; `backwardDensities` for layers that explore.
  * @param {Network} network @param {{ densities?: number[], backwardDensities?: number[], seed?: number }} [how]

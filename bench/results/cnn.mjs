@@ -4,7 +4,7 @@
 
 import { buildNetwork } from '../../dist/cli/network.js';
 import { er, fastDense, optimizers, Random, rigl, staticPattern, topKast } from '../../dist/index.js';
-import { build as buildLayers, kernelsOf, vgg } from '../networks.mjs';
+import { build as buildLayers, described, kernelsOf, vgg } from '../networks.mjs';
 import { check, markdown } from '../support.mjs';
 import { fashion } from './fashion.mjs';
 import {
@@ -171,15 +171,11 @@ function report(runs, tuned) {
     const { set, method, distribution, rate, epochs } = setting;
     return [sets[set], `${method}${distribution && `, ${distribution}`}`, rate, epochs, found ? percent(found.result.accuracy) : ''];
   });
-  const shapes = kernelsOf(VGG)
-    .map((kernel) => kernel.join('×'))
-    .join(', ');
-  const weights = kernelsOf(VGG).reduce((sum, kernel) => sum + kernel.reduce((a, b) => a * b, 1), 0);
   const parts = [
     provenance(runs),
     `Test accuracy in %, mean over seeds (least to most), and how far that is from dense with the same seeds, in points. LeNet-5, ${EPOCHS} epochs:\n\n${table(kinds, Object.keys(sets), EPOCHS)}`,
     `After ${LONGER} epochs instead of ${EPOCHS}:\n\n${table(main, ['fashion'], LONGER)}`,
-    `Like VGG, a quarter as wide (kernels ${shapes}: ${weights} weights), ${VGG_EPOCHS} epochs:\n\n${table(main, Object.keys(sets), VGG_EPOCHS, 'vgg')}`,
+    `Like VGG, a quarter as wide (${described(VGG)}), ${VGG_EPOCHS} epochs:\n\n${table(main, Object.keys(sets), VGG_EPOCHS, 'vgg')}`,
     `On 5000 images held back from training, seed 9, accuracy in %; by the first six the rate was chosen:\n\n${markdown(['', 'network', 'rate', 'epochs', 'accuracy'], tunedRows)}`,
   ];
   publish('cnn', [...runs, ...tuned], parts.join('\n\n'));

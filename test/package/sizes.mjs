@@ -57,7 +57,7 @@ export async function test({ check, packed }) {
       sizes[name] = gzipped(bytes);
     }
     // The layers come along, so that saved models load.
-    assert.ok(sizes.ready < 0.65 * gzipped(all), `${sizes.ready} bytes of ${gzipped(all)}`);
+    assert.ok(sizes.ready < 0.6 * gzipped(all), `${sizes.ready} bytes of ${gzipped(all)}`);
     return `gzipped ${JSON.stringify(sizes)}, all of it ${gzipped(all)}`;
   });
   await check('connect, for the page, brings neither layers nor the binary', async () => {

@@ -15,12 +15,14 @@ const PIECE = 6144;
 /** Numbers of working memory for {@link packLanes} and {@link unpackLanes}. */
 export const STAGE = 2 * LANES * PIECE;
 
-/** What a lane holds: of its numbers those from `skip` on, `length` of them, lie from `start` on in an array of images; the others are 0. */
+/** What a lane holds: number `i` of it is number `shift + i` of an array of images where `begin ≤ i < end`, and else 0. */
 interface Lane {
-  skip: number;
-  start: number;
-  length: number;
+  shift: number;
+  begin: number;
+  end: number;
 }
+
+const clamp = (value: number, least: number, most: number): number => Math.min(Math.max(value, least), most);
 
 /** How up to 16 images of a batch, from `first` on, lie in panels. */
 export class Cut {
@@ -35,16 +37,16 @@ export class Cut {
     readonly first: number,
     readonly images: number,
   ) {
-    const { height, outHeight, kernelHeight } = whole;
-    // A row of taps takes as long as packing five rows of x and dx.
-    const work = (strips: number, taps: number, rows: number) =>
-      Math.ceil((images * strips) / LANES) * (Math.floor((5 * taps) / kernelHeight) + rows);
+    const { height, outHeight } = whole;
+    // A row of output takes as long as packing five rows of x and dx.
+    const work = (strips: number, rows: number, reach: number) => Math.ceil((images * strips) / LANES) * (5 * rows + reach);
     const most = images < LANES ? Math.min(outHeight, LANES) : 1;
-    let [least, best] = [most > 1 ? work(1, tapsInside(whole), height) : 0, 1];
+    let [least, best] = [work(1, outHeight, height), 1];
     for (let strips = 2; strips <= most; strips++) {
       const rows = Math.ceil(outHeight / strips);
       const reach = reachOf(whole, rows);
-      const own = work(strips, rows * kernelHeight, reach);
+      const own = work(strips, rows, reach);
+      // There is room for a whole image in each lane, not for more.
       if (reach < height && own < least) [least, best] = [own, strips];
     }
     const rows = Math.ceil(outHeight / best);
@@ -63,9 +65,8 @@ export class Cut {
     return this.#lanes(panel, (image, strip) => {
       const first = strips === 1 ? 0 : strip * window.outHeight * whole.strideHeight - whole.top;
       // A window may lie in the padding altogether.
-      const inside = (at: number) => Math.min(Math.max(at, 0), whole.height);
-      const [from, to] = [inside(first), inside(first + window.height)];
-      return { skip: (from - first) * row, start: image * inputSize(whole) + from * row, length: (to - from) * row };
+      const [begin, end] = [first, first + window.height].map((at) => (clamp(at, 0, whole.height) - first) * row);
+      return { shift: image * inputSize(whole) + first * row, begin, end };
     });
   }
 
@@ -76,7 +77,7 @@ export class Cut {
     return this.#lanes(panel, (image, strip) => {
       const first = strip * window.outHeight;
       const count = Math.min(window.outHeight, whole.outHeight - first);
-      return { skip: 0, start: image * outputSize(whole) + first * row, length: count * row };
+      return { shift: image * outputSize(whole) + first * row, begin: 0, end: count * row };
     });
   }
 
@@ -88,18 +89,6 @@ export class Cut {
       return lane(this.first + Math.floor(at / strips), at % strips);
     });
   }
-}
-
-/** Rows of taps that lie inside the image, over all rows of output. */
-function tapsInside({ height, outHeight, kernelHeight, strideHeight, dilationHeight, top }: Window): number {
-  let count = 0;
-  for (let row = 0; row < outHeight; row++) {
-    for (let tap = 0; tap < kernelHeight; tap++) {
-      const seen = row * strideHeight + tap * dilationHeight - top;
-      if (seen >= 0 && seen < height) count++;
-    }
-  }
-  return count;
 }
 
 /** Input rows that some output rows look at, from the first window's beginning to the last one's end. */
@@ -115,18 +104,10 @@ export function eachRows(rows: number, size: number, call: (first: number, count
   for (let first = 0; first < rows; first += step) call(first, Math.min(step, rows - first));
 }
 
-/** Calls `run(first, count)` for pieces of numbers of a lane. */
-function eachPiece(from: number, to: number, run: (first: number, count: number) => void): void {
-  for (let first = from; first < to; first += PIECE) run(first, Math.min(PIECE, to - first));
-}
-
 /** The part of a piece that a lane has: where it begins in the piece and in the array of images, and how long it is. */
-function partOf({ skip, start, length }: Lane, first: number, count: number): { within: number; source: number; size: number } {
-  const from = Math.min(Math.max(skip, first), first + count);
-  const to = Math.min(Math.max(skip + length, from), first + count);
-  // Of a lane that ends before the piece nothing, and of an array one may not even write nothing beyond its end.
-  const size = to - from;
-  return { within: from - first, source: size === 0 ? start : start + from - skip, size };
+function partOf({ shift, begin, end }: Lane, first: number, count: number): { within: number; source: number; size: number } {
+  const [from, to] = [begin, end].map((at) => clamp(at, first, first + count));
+  return { within: from - first, source: shift + from, size: to - from };
 }
 
 /**
@@ -150,14 +131,14 @@ export function packLanes(
       rows.set(images.subarray(source, source + size), s * count + within);
     }
   };
-  eachPiece(from, to, (first, count) => {
-    bring(values, stage, first, count);
+  eachRows(to - from, 1, (done, count) => {
+    bring(values, stage, from + done, count);
     if (y) {
       const second = stage + LINE * PIECE;
-      bring(y, second, first, count);
+      bring(y, second, from + done, count);
       rust.wherePositive(stage, second, lanes.length * count);
     }
-    rust.pack(stage, panel + LINE * (first - from), lanes.length, count);
+    rust.pack(stage, panel + LINE * done, lanes.length, count);
   });
 }
 
@@ -171,14 +152,15 @@ export function unpackLanes(
   add: boolean,
   stage: number,
 ): void {
-  eachPiece(from, to, (first, count) => {
-    rust.unpack(panel + LINE * (first - from), stage, lanes.length, count);
+  eachRows(to - from, 1, (done, count) => {
+    rust.unpack(panel + LINE * done, stage, lanes.length, count);
     const rows = floats(stage, lanes.length * count);
     for (const [s, lane] of lanes.entries()) {
-      const { within, source, size } = partOf(lane, first, count);
+      const { within, source, size } = partOf(lane, from + done, count);
       const own = s * count + within;
       if (add) for (let i = 0; i < size; i++) values[source + i] += rows[own + i];
-      else values.set(rows.subarray(own, own + size), source);
+      // Nothing, of a lane that ends before the piece, has no place in the array.
+      else values.subarray(source, source + size).set(rows.subarray(own, own + size));
     }
   });
 }
