@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '927aafb233618a33';
+export const STAMP = 'b9e9fe85236d3d48';

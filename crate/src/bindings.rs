@@ -334,7 +334,8 @@ pub fn forward(pattern: &Pattern, batch: usize, x: usize, values: usize, bias: u
         (slice(x, panels * cols), slice(values, pattern.nnz()), bias, slice_mut(y, panels * rows))
     };
     let activation = if relu { Activation::Relu } else { Activation::Linear };
-    forward::forward(&Forward::new(pattern, values, bias, x, batch, activation, Tile::ALL[tile]), y);
+    let product = Forward::new(pattern, values, bias, x, batch, activation, Tile::ALL[tile]);
+    with_scratch(|scratch| forward::forward(&product, y, &mut scratch.backward.full));
 }
 
 /// All gradients of [`forward()`] in one call, on panels. `y` is its output where it ended in relu, else 0; `dx` is 0 where not wanted.

@@ -6,11 +6,9 @@
 //! Without dX, in the first layer of a network, there is a load for each multiply-add again. Two panels then go through together, and their
 //! sums side by side: in one chain of eight they had waited for each other (51 % of peak instead of 64 %).
 //!
-//! At a density of 1 neighbours in a column lie a whole row apart, often a power of two, and meet in few sets of every cache (44 % of peak, 81 % at 0.6). Tried
-//! against it, and slower: dense tiles of 4 rows × 2 columns over all panels, of which the stored sums are taken, column by column (25 %) and 16 columns
-//! at a time (40 to 52 %). Such layers are better dense: see `fastDense`.
+//! A layer that has all weights takes dense products: see [`full`].
 
-use super::{PANEL, panels};
+use super::{PANEL, full, panels};
 use crate::lanes::{F32x4, Gather, Row};
 use crate::pattern::{CsrPattern, Index, Indices, Lines};
 
@@ -48,16 +46,18 @@ pub struct Scratch {
     positions: Vec<u32>,
     values: Vec<f32>,
     partial: Vec<[f32; 4]>,
+    /// The forward product uses it, too.
+    pub full: full::Scratch,
 }
 
 /// `dX = dY·W` over A, and `dValues = (dYᵀ·X) at B + decay·values`, as independent chunks, each of which writes results of its own: a block
 /// of columns over all panels in their order.
 pub struct Backward<'a> {
-    pattern: &'a CsrPattern,
-    values: &'a [f32],
-    x: &'a [Row],
-    dy: &'a [Row],
-    batch: usize,
+    pub(super) pattern: &'a CsrPattern,
+    pub(super) values: &'a [f32],
+    pub(super) x: &'a [Row],
+    pub(super) dy: &'a [Row],
+    pub(super) batch: usize,
     decay: Decay,
     chunks: usize,
     blocks: usize,
@@ -96,7 +96,7 @@ impl<'a> Backward<'a> {
         assert!(dx.as_ref().is_none_or(|dx| dx.len() == self.x.len()));
         let by_column = &self.pattern.by_column;
         let columns = by_column.piece(i, self.chunks);
-        let Scratch { positions, values, partial } = scratch;
+        let Scratch { positions, values, partial, .. } = scratch;
         for block in 0..self.blocks {
             let lines = by_column.lines(columns.clone(), block, self.blocks);
             let position = &self.pattern.row_position;
@@ -317,12 +317,15 @@ fn sddmm_32<'a, const FIRST: bool>(dy: impl Iterator<Item = [&'a Row; 2]>, x: [[
     }
 }
 
-/// All chunks, one after the other. See [`Backward::chunk`].
+/// All chunks, one after the other, or the dense products of a layer that has all weights. See [`Backward::chunk`].
 pub fn backward(products: &Backward<'_>, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
-    if products.pattern.cols() > 0 {
+    let pattern = products.pattern;
+    if full::serves(pattern, products.batch) {
+        full::backward(products, dx, d_values, &mut scratch.full);
+    } else if pattern.cols() > 0 {
         (0..products.chunks()).for_each(|i| products.chunk(i, dx.as_deref_mut(), d_values, scratch));
-        products.decay.add(products.pattern, products.values, d_values);
     }
+    products.decay.add(pattern, products.values, d_values);
 }
 
 /// dY through relu, given its output `y`: 0 wherever that was not positive. Panels; overwrites `out`.

@@ -7,13 +7,12 @@
 //!   peak with relaxed-simd on Node 24; 16 samples 51 to 61 %).
 //! - Without fusion only the addition is in the chain and four sums do. Eight spill on older engines (Node 20: 35 to 47 %, against 58 to 61 %).
 //!
-//! From a density of [`NEARLY_DENSE`] on, zeros are cheaper than indices: two rows are laid out with their zeros, in 8 bytes a column, and each row of X
-//! is loaded once for both (82 % of peak). Terms that are zero change no sum of finite numbers.
+//! A layer that has all weights takes a dense product: see [`full`].
 //!
 //! A last panel with 8 samples or fewer, or 4 or fewer, loads and computes only those; several rows then go side by side, so that there are as many
 //! sums under way. Two rows of 16 samples side by side were tried as well: 2 % for the relaxed tile, nothing without.
 
-use super::{PANEL, panels};
+use super::{PANEL, full, panels};
 use crate::lanes::{F32x4, Gather, Row};
 use crate::pattern::{CsrPattern, Index, Indices, Spans};
 use std::ops::Range;
@@ -51,21 +50,17 @@ const PIECE: usize = 1 << 16;
 /// Enough for threads, one day.
 const MAX_PIECES: usize = 8;
 
-/// The share of W from which on it goes with its zeros: where the sparse tiles' share of the peak, divided by it, falls below that of the dense tile.
-const NEARLY_DENSE: f64 = if cfg!(target_feature = "relaxed-simd") { 0.92 } else { 0.85 };
-
-/// The product as independent chunks, each of which writes outputs of its own: a group of one or two panels (all, if nearly dense) × a piece of rows.
+/// The product as independent chunks, each of which writes outputs of its own: a group of one or two panels × a piece of rows.
 pub struct Forward<'a> {
-    pattern: &'a CsrPattern,
-    values: &'a [f32],
-    bias: Option<&'a [f32]>,
-    x: &'a [Row],
-    batch: usize,
-    activation: Activation,
+    pub(super) pattern: &'a CsrPattern,
+    pub(super) values: &'a [f32],
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) x: &'a [Row],
+    pub(super) batch: usize,
+    pub(super) activation: Activation,
     tile: Tile,
     pieces: usize,
     blocks: usize,
-    nearly_dense: bool,
 }
 
 impl<'a> Forward<'a> {
@@ -82,12 +77,10 @@ impl<'a> Forward<'a> {
         assert!(values.len() == pattern.nnz());
         assert!(bias.is_none_or(|b| b.len() == pattern.rows()));
         assert!(x.len() == panels(batch) * pattern.cols());
-        let size = (pattern.rows() * pattern.cols()) as f64;
-        let nearly_dense = batch > PANEL / 2 && size > 0.0 && pattern.nnz_of_a() as f64 >= NEARLY_DENSE * size;
-        let blocks = if nearly_dense { 1 } else { pattern.by_row.blocks() };
+        let blocks = pattern.by_row.blocks();
         // Each piece would go through all blocks of X anew.
         let pieces = if blocks > 1 { 1 } else { pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES) };
-        Self { pattern, values, bias, x, batch, activation, tile, pieces, blocks, nearly_dense }
+        Self { pattern, values, bias, x, batch, activation, tile, pieces, blocks }
     }
 
     /// Panels that go through together.
@@ -96,7 +89,7 @@ impl<'a> Forward<'a> {
     }
 
     pub fn chunks(&self) -> usize {
-        if self.nearly_dense { self.pieces } else { panels(self.batch).div_ceil(self.together()) * self.pieces }
+        panels(self.batch).div_ceil(self.together()) * self.pieces
     }
 
     /// Overwrites its part of `y`, panels `[P][out]`, 0 beyond the batch. Entries of B∖A have no part.
@@ -104,7 +97,6 @@ impl<'a> Forward<'a> {
     pub fn chunk(&self, i: usize, y: &mut [Row]) {
         assert!(y.len() == panels(self.batch) * self.pattern.rows());
         match self.pattern.by_row.indices() {
-            _ if self.nearly_dense => Part { of: self, block: 0 }.with_zeros(self.lines(i), y),
             Indices::U16(_) => self.chunk_of::<u16>(i, y),
             Indices::U32(_) => self.chunk_of::<u32>(i, y),
         }
@@ -203,35 +195,6 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Two rows at a time, over all panels.
-    fn with_zeros(&self, lines: Range<usize>, y: &mut [Row]) {
-        let Forward { pattern, values, x, batch, .. } = *self.of;
-        let (rows, cols) = (pattern.rows(), pattern.cols());
-        let mut weights = vec![[0.0; 2]; cols];
-        let runs = self.runs(&lines);
-        for first in lines.clone().step_by(2) {
-            let count = (lines.end - first).min(2);
-            weights.fill([0.0; 2]);
-            for row in first..first + count {
-                let run = runs.at(row - lines.start);
-                let mut values = values[run.clone()].iter();
-                let place = |_, column: usize| weights[column][row - first] = *values.next().expect("one for each entry");
-                pattern.by_row.indices().for_each(run, place);
-            }
-            for (panel, x) in x.chunks_exact(cols).enumerate() {
-                let samples = (batch - panel * PANEL).min(PANEL);
-                let mut sums = [[F32x4::splat(0.0); 4]; 2];
-                for (row, sums) in (first..first + count).zip(&mut sums) {
-                    *sums = self.start(row, &Row::ZERO, samples);
-                }
-                let sums = dense_16x2(x, &weights, sums);
-                for (row, sums) in (first..first + count).zip(sums) {
-                    y[panel * rows + row].set(self.end(sums));
-                }
-            }
-        }
-    }
-
     #[inline(always)]
     fn gather<const P: usize, I: Index>(&self, x: [&'a [Row]; P]) -> Gather<'a, P, I> {
         Gather::new(x, self.of.pattern.by_row.bounded())
@@ -269,19 +232,6 @@ pub(super) fn add<const V: usize>(sums: &mut [F32x4; V], x: &Row, value: f32) {
     }
 }
 
-/// 16 samples × 2 output rows, every column.
-#[inline(never)]
-fn dense_16x2(x: &[Row], weights: &[[f32; 2]], mut sums: [[F32x4; 4]; 2]) -> [[F32x4; 4]; 2] {
-    for (x, &[w0, w1]) in x.iter().zip(weights) {
-        let (w0, w1, x) = (F32x4::splat(w0), F32x4::splat(w1), x.lanes());
-        for v in 0..4 {
-            sums[0][v] = x[v].mul_add(w0, sums[0][v]);
-            sums[1][v] = x[v].mul_add(w1, sums[1][v]);
-        }
-    }
-    sums
-}
-
 /// Two or four runs of equal length, entry by entry.
 #[inline(always)]
 fn side_by_side<const V: usize, const R: usize, I: Index>(
@@ -307,9 +257,11 @@ fn side_by_side<const V: usize, const R: usize, I: Index>(
     }
 }
 
-/// All chunks, one after the other.
-pub fn forward(product: &Forward<'_>, y: &mut [Row]) {
-    if product.pattern.rows() > 0 {
+/// All chunks, one after the other, or the dense product of a layer that has all weights.
+pub fn forward(product: &Forward<'_>, y: &mut [Row], scratch: &mut full::Scratch) {
+    if full::serves(product.pattern, product.batch) {
+        full::forward(product, y, scratch);
+    } else if product.pattern.rows() > 0 {
         (0..product.chunks()).for_each(|i| product.chunk(i, y));
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::support::{BATCHES, DENSITIES, Layer, Random, SHAPES, layer, reference};
 use tfjs_sparse_kernels::kernels::backward::{self, Backward, Decay, Scratch};
-use tfjs_sparse_kernels::kernels::forward::{Activation, Forward, Tile, forward};
-use tfjs_sparse_kernels::kernels::{pack, panels};
+use tfjs_sparse_kernels::kernels::forward::{self, Activation, Forward, Tile};
+use tfjs_sparse_kernels::kernels::{full, pack, panels};
 use tfjs_sparse_kernels::lanes::Row;
 use tfjs_sparse_kernels::pattern::CsrPattern;
 
@@ -19,6 +19,10 @@ fn each_case(mut run: impl FnMut(&mut Random, usize, usize, usize, Layer)) {
             }
         }
     }
+}
+
+fn forward(product: &Forward, y: &mut [Row]) {
+    forward::forward(product, y, &mut full::Scratch::default());
 }
 
 fn packed(rows: &[f32], batch: usize, features: usize) -> Vec<Row> {
@@ -135,6 +139,36 @@ fn backward_in_chunks_and_blocks_equals_the_reference() {
             }
             assert_eq!(unpacked(&dx_panels, batch, cols), dx);
         }
+    }
+}
+
+/// More terms and samples than a block of the dense product has. Of whole numbers dW is exact in any order; of others it is near.
+#[test]
+fn a_layer_with_all_weights_has_the_bits_of_its_chunks() {
+    let mut random = Random(13);
+    for (rows, cols, batch, whole) in [(70, 1100, 17, true), (70, 1100, 17, false), (1030, 64, 260, true)] {
+        let mut numbers = |n: usize| -> Vec<f32> {
+            let scale = if whole { 1.0 } else { 0.1 };
+            random.whole_numbers(n).iter().map(|number| number * scale).collect()
+        };
+        let Layer { pattern, .. } = layer(&mut Random(1), rows, cols, 100, false);
+        let (values, bias) = (numbers(rows * cols), numbers(rows));
+        let (x, dy) = (packed(&numbers(batch * cols), batch, cols), packed(&numbers(batch * rows), batch, rows));
+        assert!(full::serves(&pattern, batch));
+        let product = Forward::new(&pattern, &values, Some(&bias), &x, batch, Activation::Relu, Tile::S32x1);
+        let [mut y, mut y_of_chunks] = [(); 2].map(|()| vec![Row([f32::NAN; 16]); panels(batch) * rows]);
+        forward(&product, &mut y);
+        (0..product.chunks()).for_each(|i| product.chunk(i, &mut y_of_chunks));
+        assert!(y == y_of_chunks, "y of {rows}×{cols}");
+
+        let products = Backward::new(&pattern, &values, &x, &dy, batch, Decay::default());
+        let [mut dx, mut dx_of_chunks] = [(); 2].map(|()| vec![Row([f32::NAN; 16]); panels(batch) * cols]);
+        let [mut dw, mut dw_of_chunks] = [(); 2].map(|()| vec![f32::NAN; values.len()]);
+        backward::backward(&products, Some(&mut dx), &mut dw, &mut Scratch::default());
+        (0..products.chunks()).for_each(|i| products.chunk(i, Some(&mut dx_of_chunks), &mut dw_of_chunks, &mut Scratch::default()));
+        assert!(dx == dx_of_chunks, "dx of {rows}×{cols}");
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() <= if whole { 0.0 } else { 1e-4 };
+        assert!(dw.iter().zip(&dw_of_chunks).all(near), "dW of {rows}×{cols}");
     }
 }
 
