@@ -7,7 +7,7 @@ import { er, erk, fastDense, optimizers, Random, toDense } from '../dist/index.j
 import { build as buildLayers, described, kernelsOf, LENET5, vgg } from './networks.mjs';
 import { check, interleaved, markdown, record } from './support.mjs';
 
-const NETWORKS = { 'LeNet-5': { batch: 64, ...LENET5 }, 'VGG-like': { batch: 32, ...vgg(32, 3, 64) } };
+const NETWORKS = { 'LeNet-5': { batch: 64, ...LENET5 }, 'VGG-like': { batch: 32, ...vgg(32, 3, 64, [256]) } };
 
 /** All layers at one density, or a tenth of all weights shared: by ER, as `train --model lenet5` does, or by ERK. */
 const SPARSE = { 0.2: 0.2, 0.1: 0.1, 0.05: 0.05, '0.1 by ER': er, '0.1 by ERK': erk };

@@ -15,15 +15,15 @@ export const LENET5 = {
   parts: [[5, 5, 1, 6], 'pool', [5, 5, 6, 16], 'pool', 'flatten', [400, 120], [120, 84], [84, 10]],
 };
 
-/** Three times two convolutions 3×3, each time with twice the filters, and two dense layers. @param {number} side @param {number} channels @param {number} width @returns {Network} */
-export function vgg(side, channels, width) {
+/** Three times two convolutions 3×3, each time with twice the filters, and dense layers. @param {number} side @param {number} channels @param {number} width @param {number[]} hidden @returns {Network} */
+export function vgg(side, channels, width, hidden) {
   const widths = [width, 2 * width, 4 * width];
   const convolutions = widths.flatMap((filters, i) => [[3, 3, widths[i - 1] ?? channels, filters], [3, 3, filters, filters], 'pool']);
-  const features = (side >> 3) ** 2 * 4 * width;
+  const units = [(side >> 3) ** 2 * 4 * width, ...hidden, 10];
   return {
     input: [side, side, channels],
     padding: Array(6).fill('same'),
-    parts: [...convolutions, 'flatten', [features, 4 * width], [4 * width, 10]],
+    parts: [...convolutions, 'flatten', ...units.slice(1).map((to, i) => [units[i], to])],
   };
 }
 

@@ -32,7 +32,7 @@ test('after some calls of a shape the fastest stays', () => {
   for (let i = 0; i < 64; i++) forward(pattern, 64, x, values, undefined, false);
   expect(mine()).toMatchObject({ rows: 71, cols: COLS, density: 900 / (71 * COLS), tile: undefined });
   for (const begin = performance.now(); performance.now() - begin < 300; ) forward(pattern, 64, x, values, undefined, false);
-  for (let i = 0; i < 40; i++) forward(pattern, 64, x, values, undefined, false);
+  for (let i = 0; i < 64; i++) forward(pattern, 64, x, values, undefined, false);
   const found = mine();
   const ps = found?.ps as Record<Tile, number>;
   expect(Math.min(ps['16x1'], ps['32x1'])).toBeGreaterThan(0);
@@ -50,7 +50,7 @@ test('batches of two sizes that take turns are measured alike', () => {
     now += batch;
     return now;
   });
-  for (let i = 0; i < 64 + 24 + 8; i++) {
+  for (let i = 0; i < 64 + 48 + 8; i++) {
     batch = [32, 512][i % 2];
     forward(pattern, batch, packed[i % 2], values, undefined, false);
   }
@@ -58,6 +58,25 @@ test('batches of two sizes that take turns are measured alike', () => {
   const ps = tiles().find(({ rows }) => rows === 72)?.ps as Record<Tile, number>;
   expect(ps['16x1']).toBeGreaterThan(0);
   expect(ps['16x1']).toBeCloseTo(ps['32x1']);
+  releasePattern(pattern);
+});
+
+test('what others take away in one row does not decide', () => {
+  const pattern = randomPattern(74, COLS, 900, 1);
+  const [x, values] = [numbers(64 * COLS), numbers(pattern.nnz)];
+  // Four calls of the slow tile, four of the fast one, and so on.
+  let [now, cost] = [0, 0];
+  vi.spyOn(performance, 'now').mockImplementation(() => {
+    now += cost;
+    return now;
+  });
+  for (let i = 0; i < 64 + 48; i++) {
+    const slow = i % 8 < 4;
+    cost = i === 85 ? 10_000 : slow ? 8 : 6;
+    forward(pattern, 64, x, values, undefined, false);
+  }
+  vi.restoreAllMocks();
+  expect(tiles().find(({ rows }) => rows === 74)?.tile).toBe('32x1');
   releasePattern(pattern);
 });
 

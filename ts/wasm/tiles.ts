@@ -13,7 +13,7 @@ const MIN_BATCH = 32;
 const WARMUP = 64;
 const WARMUP_MS = 250;
 /** Calls of each tile that count, and how many of them come in a row: layers of one shape, or batches of two sizes, take turns as well. */
-const COUNTED = 12;
+const COUNTED = 24;
 const IN_A_ROW = 4;
 
 interface Trial {
@@ -23,21 +23,23 @@ interface Trial {
   readonly begun: number;
   calls: number;
   counted: number;
-  /** Picoseconds per weight and sample, added up over the counted calls: a sum, because browsers round each time to 5 or 100 µs. */
+  /** Picoseconds per weight and sample of the calls in a row, added up: a sum, because browsers round each time to 5 or 100 µs. */
+  row: number;
+  /** The least of them for each tile: others on the machine can only add to it, and what they add in one row must not decide for good. */
   readonly spent: number[];
 }
 
 const trials = new Map<string, Trial>();
 let forced: number | undefined;
 
-/** What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each, once it is chosen. */
+/** What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each, Infinity before it is tried. */
 export function tiles(): { rows: number; cols: number; density: number; tile: Tile | undefined; ps: Record<Tile, number> }[] {
   return [...trials.values()].map(({ rows, cols, density, counted, spent }) => ({
     rows,
     cols,
     density,
     tile: counted < TOTAL ? undefined : TILES[fastest(spent)],
-    ps: Object.fromEntries(TILES.map((tile, i) => [tile, spent[i] / COUNTED])) as Record<Tile, number>,
+    ps: Object.fromEntries(TILES.map((tile, i) => [tile, spent[i] / IN_A_ROW])) as Record<Tile, number>,
   }));
 }
 
@@ -68,7 +70,7 @@ export function withTile(
   const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))} ${kind}`;
   let trial = trials.get(key);
   if (!trial) {
-    trial = { rows, cols, density: nnz / (rows * cols), begun: performance.now(), calls: 0, counted: 0, spent: TILES.map(() => 0) };
+    trial = { rows, cols, density: nnz / (rows * cols), begun: performance.now(), calls: 0, counted: 0, row: 0, spent: TILES.map(() => Infinity) };
     trials.set(key, trial);
   }
   if (trial.counted >= TOTAL) {
@@ -82,8 +84,11 @@ export function withTile(
   const counts = trial.counted > 0 || (warm && trial.calls % (IN_A_ROW * TILES.length) === 0);
   run(tile);
   if (counts) {
-    trial.spent[tile] += ((performance.now() - begin) * 1e9) / (nnz * samples);
-    trial.counted++;
+    trial.row += ((performance.now() - begin) * 1e9) / (nnz * samples);
+    if (++trial.counted % IN_A_ROW === 0) {
+      trial.spent[tile] = Math.min(trial.spent[tile], trial.row);
+      trial.row = 0;
+    }
   }
   trial.calls++;
 }
