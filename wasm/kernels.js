@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'b9e9fe85236d3d48';
+export const STAMP = '2f30c4480fac61a5';
