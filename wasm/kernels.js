@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '2f30c4480fac61a5';
+export const STAMP = '935aaf4fdf8576bd';

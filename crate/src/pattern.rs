@@ -27,7 +27,7 @@ const NEAR: Block = Block { width: 384, least: 24, most: if cfg!(target_feature 
 /// Having one proves that every index is in bounds and unique in its row, so no kernel asks again. It proves nothing about a `values`
 /// slice: compare lengths.
 ///
-/// Memory: 8 bytes per entry (12 beyond 65 536 features or units), and 8 per row and column; beyond 4096 of these up to 1 more per entry, made when
+/// Memory: 8 bytes per entry (12 beyond 65 536 features or units), and 8 per row and column; where products go in blocks up to 1 more per entry, made when
 /// a product first asks for it.
 ///
 /// ```text
