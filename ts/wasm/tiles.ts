@@ -70,7 +70,16 @@ export function withTile(
   const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))} ${kind}`;
   let trial = trials.get(key);
   if (!trial) {
-    trial = { rows, cols, density: nnz / (rows * cols), begun: performance.now(), calls: 0, counted: 0, row: 0, spent: TILES.map(() => Infinity) };
+    trial = {
+      rows,
+      cols,
+      density: nnz / (rows * cols),
+      begun: performance.now(),
+      calls: 0,
+      counted: 0,
+      row: 0,
+      spent: TILES.map(() => Infinity),
+    };
     trials.set(key, trial);
   }
   if (trial.counted >= TOTAL) {
