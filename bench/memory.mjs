@@ -43,7 +43,10 @@ export async function run({ short }) {
       // After a step of our optimizers the values are in wasm memory too.
       const inWasm = memory().liveBytes - before - 4 * nnz;
       const predicted = patterns.reduce((sum, p) => sum + patternBytesInWasm(p), 0) + nnz * { sgd: 0, momentum: 4, adam: 12 }[name];
-      check(Math.abs(inWasm - predicted) < 0.01 * predicted + 4096, `measured ${inWasm} bytes in wasm, the arrays add up to ${predicted}`);
+      // Borders of the forward product's blocks, which not every pattern has: 8 bytes for 24 entries or more.
+      const borders = nnz / 3;
+      const [least, most] = [0.99 * predicted - 4096, 1.01 * predicted + 4096 + borders];
+      check(inWasm > least && inWasm < most, `measured ${inWasm} bytes in wasm, the arrays add up to ${predicted}`);
       const perWeight = (inWasm + inJs) / nnz;
       results.push({ optimizer: name, density, nnz, bytesInWasm: inWasm, bytesInJs: inJs, perWeight });
       rows.push([name, density, nnz, perWeight.toFixed(2)]);
