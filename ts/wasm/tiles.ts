@@ -23,23 +23,25 @@ interface Trial {
   readonly begun: number;
   calls: number;
   counted: number;
-  /** Picoseconds per weight and sample of the calls in a row, added up: a sum, because browsers round each time to 5 or 100 µs. */
+  /** Picoseconds per weight and sample of the calls in a row so far. */
   row: number;
-  /** The least of them for each tile: others on the machine can only add to it, and what they add in one row must not decide for good. */
+  /** The slowest row of each tile. One interruption must not decide for good. */
+  readonly worst: number[];
+  /** The other rows, added up: a sum, because browsers round each time to 5 or 100 µs. */
   readonly spent: number[];
 }
 
 const trials = new Map<string, Trial>();
 let forced: number | undefined;
 
-/** What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each, Infinity before it is tried. */
+/** What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each, once it is chosen. */
 export function tiles(): { rows: number; cols: number; density: number; tile: Tile | undefined; ps: Record<Tile, number> }[] {
   return [...trials.values()].map(({ rows, cols, density, counted, spent }) => ({
     rows,
     cols,
     density,
     tile: counted < TOTAL ? undefined : TILES[fastest(spent)],
-    ps: Object.fromEntries(TILES.map((tile, i) => [tile, spent[i] / IN_A_ROW])) as Record<Tile, number>,
+    ps: Object.fromEntries(TILES.map((tile, i) => [tile, spent[i] / (COUNTED - IN_A_ROW)])) as Record<Tile, number>,
   }));
 }
 
@@ -78,7 +80,8 @@ export function withTile(
       calls: 0,
       counted: 0,
       row: 0,
-      spent: TILES.map(() => Infinity),
+      worst: [0, 0],
+      spent: [0, 0],
     };
     trials.set(key, trial);
   }
@@ -95,7 +98,8 @@ export function withTile(
   if (counts) {
     trial.row += ((performance.now() - begin) * 1e9) / (nnz * samples);
     if (++trial.counted % IN_A_ROW === 0) {
-      trial.spent[tile] = Math.min(trial.spent[tile], trial.row);
+      trial.spent[tile] += Math.min(trial.row, trial.worst[tile]);
+      trial.worst[tile] = Math.max(trial.row, trial.worst[tile]);
       trial.row = 0;
     }
   }
