@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '935aaf4fdf8576bd';
+export const STAMP = 'a3121b434121eabd';

@@ -267,6 +267,13 @@ impl Runs {
         self.blocks
     }
 
+    /// The indices of one of them.
+    pub fn block(&self, block: usize) -> Range<usize> {
+        let width = self.bound.div_ceil(self.blocks);
+        let border = |block: usize| (block * width).min(self.bound);
+        border(block)..border(block + 1)
+    }
+
     /// Some lines, or what they have in one of `blocks` (see there). Where blocks begin is found once, in O(nnz), and kept: 8 bytes per line and block, at
     /// most one per entry.
     #[inline(never)]
@@ -295,8 +302,9 @@ impl Runs {
         let mut next: Vec<u32> = self.offsets[..lines].iter().chain(&self.splits).copied().collect();
         let mut borders = Vec::with_capacity((blocks - 1) * ends.len());
         for block in 1..blocks {
+            let border = self.block(block).start;
             for (next, &end) in next.iter_mut().zip(&ends) {
-                while *next < end && self.indices.get(*next as usize) < block * self.bound.div_ceil(self.blocks) {
+                while *next < end && self.indices.get(*next as usize) < border {
                     *next += 1;
                 }
             }

@@ -8,9 +8,10 @@
 //!
 //! A layer that has all weights takes dense products: see [`full`].
 
-use super::{PANEL, full, panels};
+use super::{PANEL, full, panels, touch, touching_pays};
 use crate::lanes::{F32x4, Gather, Row};
 use crate::pattern::{CsrPattern, Index, Indices, Lines};
+use std::ops::Range;
 
 /// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache.
 const BLOCK: usize = 1 << 15;
@@ -63,6 +64,7 @@ pub struct Backward<'a> {
     blocks: usize,
     /// Whether there is a B∖A.
     explores: bool,
+    touches: bool,
 }
 
 impl<'a> Backward<'a> {
@@ -72,6 +74,7 @@ impl<'a> Backward<'a> {
         assert!(x.len() == panels(batch) * pattern.cols());
         assert!(dy.len() == panels(batch) * pattern.rows());
         let blocks = pattern.by_column.blocks();
+        let chunks = pattern.nnz().div_ceil(BLOCK * blocks).max(1);
         Self {
             pattern,
             values,
@@ -79,9 +82,10 @@ impl<'a> Backward<'a> {
             dy,
             batch,
             decay,
-            chunks: pattern.nnz().div_ceil(BLOCK * blocks).max(1),
+            chunks,
             blocks,
             explores: pattern.nnz_of_a() < pattern.nnz(),
+            touches: touching_pays(dy.len(), pattern.rows(), pattern.nnz() / chunks),
         }
     }
 
@@ -153,9 +157,17 @@ impl<'a> Block<'a> {
         &self.of.dy[panel * rows..][..rows]
     }
 
+    /// Before the entries read them.
+    fn touch_dy(&self, panels: Range<usize>) {
+        if self.of.touches {
+            panels.for_each(|panel| touch(&self.dy(panel)[self.of.pattern.by_column.block(self.block)]));
+        }
+    }
+
     fn both_products<I: Index>(&self, dx: &mut [Row], partial: &mut [[f32; 4]]) {
         let (batch, cols) = (self.of.batch, self.of.pattern.cols());
         for (panel, dx) in dx.chunks_exact_mut(cols).enumerate() {
+            self.touch_dy(panel..panel + 1);
             match batch - panel * PANEL {
                 ..5 => self.both_columns::<false, 1, true, I>(panel, dx, partial),
                 5..9 => self.both_columns::<false, 2, true, I>(panel, dx, partial),
@@ -197,6 +209,7 @@ impl<'a> Block<'a> {
         let panels = panels(self.of.batch);
         let full = self.of.batch / PANEL;
         for pair in 0..full / 2 {
+            self.touch_dy(2 * pair..2 * pair + 2);
             if pair == 0 {
                 self.pair::<true, I>(0, partial);
             } else {
@@ -204,6 +217,7 @@ impl<'a> Block<'a> {
             }
         }
         for panel in full / 2 * 2..panels {
+            self.touch_dy(panel..panel + 1);
             match self.of.batch - panel * PANEL {
                 ..5 => self.single_columns::<false, 1, I>(panel, partial),
                 5..9 => self.single_columns::<false, 2, I>(panel, partial),

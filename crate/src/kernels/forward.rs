@@ -12,7 +12,7 @@
 //! A last panel with 8 samples or fewer, or 4 or fewer, loads and computes only those; several rows then go side by side, so that there are as many
 //! sums under way. Two rows of 16 samples side by side were tried as well: 2 % for the relaxed tile, nothing without.
 
-use super::{PANEL, full, panels};
+use super::{PANEL, full, panels, touch, touching_pays};
 use crate::lanes::{F32x4, Gather, Row};
 use crate::pattern::{CsrPattern, Index, Indices, Spans};
 use std::ops::Range;
@@ -61,6 +61,7 @@ pub struct Forward<'a> {
     tile: Tile,
     pieces: usize,
     blocks: usize,
+    touches: bool,
 }
 
 impl<'a> Forward<'a> {
@@ -80,7 +81,8 @@ impl<'a> Forward<'a> {
         let blocks = pattern.by_row.blocks();
         // Each piece would go through all blocks of X anew.
         let pieces = if blocks > 1 { 1 } else { pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES) };
-        Self { pattern, values, bias, x, batch, activation, tile, pieces, blocks }
+        let touches = touching_pays(x.len(), pattern.cols(), pattern.nnz());
+        Self { pattern, values, bias, x, batch, activation, tile, pieces, blocks, touches }
     }
 
     /// Panels that go through together.
@@ -114,6 +116,10 @@ impl<'a> Forward<'a> {
         let of = |panel: usize| &self.x[panel * cols..][..cols];
         for block in 0..self.blocks {
             let part = Part { of: self, block };
+            // The pieces after the first find them there.
+            if self.touches && lines.start == 0 {
+                (first..last).for_each(|panel| touch(&of(panel)[self.pattern.by_row.block(block)]));
+            }
             if last - first == 2 && self.batch >= last * PANEL {
                 let (y0, y1) = y[first * rows..last * rows].split_at_mut(rows);
                 part.pair::<I>(lines.clone(), [of(first), of(first + 1)], y0, y1);

@@ -25,6 +25,8 @@
 //! The others: [`dense`] (the dense product, for `fastDense`), [`full`] (the three products of a layer that has all weights), [`conv_dense`], [`depthwise`] and [`pool`] (dense convolutions and max pooling, for `trainingKernels`), [`window`] (their geometry), [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
 //! [`random`] (numbers by hash), [`seeded`] (Top-KAST without its whole vector), [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
 
+use crate::lanes::{F32x4, Row};
+
 pub mod backward;
 pub mod conv_dense;
 pub mod convolution;
@@ -50,4 +52,21 @@ pub const PANEL: usize = 16;
 /// Panels that hold `batch` samples.
 pub const fn panels(batch: usize) -> usize {
     batch.div_ceil(PANEL)
+}
+
+/// Lines that half of a second-level cache of 1 MB holds.
+const CACHED: usize = 1 << 13;
+
+/// Whether lines are to be [`touch`]ed before `entries` read them, of `all` that a whole product reads. Where these fit the cache, or few entries read
+/// each, it costs up to 4 %.
+fn touching_pays(all: usize, lines: usize, entries: usize) -> bool {
+    all > CACHED && entries >= 4 * lines
+}
+
+/// Reads a number of each line, from the first to the last, which the hardware foresees and fetches ahead. In the order of the entries, which it cannot
+/// foresee, a product would wait for most of them: twice the time where they come from memory.
+#[inline(never)]
+fn touch(lines: &[Row]) {
+    let sum = lines.iter().fold(F32x4::splat(0.0), |sum, line| sum + line.lanes()[0]);
+    std::hint::black_box(sum.sum());
 }
