@@ -27,8 +27,8 @@ const NEAR: Block = Block { width: 384, least: 24, most: if cfg!(target_feature 
 /// Having one proves that every index is in bounds and unique in its row, so no kernel asks again. It proves nothing about a `values`
 /// slice: compare lengths.
 ///
-/// Memory: 8 bytes per entry (12 beyond 65 536 features or units), and 8 per row and column; where products go in blocks up to 1 more per entry, made when
-/// a product first asks for it.
+/// Memory: 8 bytes per entry (12 beyond 65 536 features or units), and 8 per row and column; where products go in blocks up to 1 more per entry, and beyond
+/// 4096 features up to 3 (5), made when a product first asks for it.
 ///
 /// ```text
 ///   W = ┌ a . b ┐   row_offsets  0 2 3      col_indices  0 2 | 1      values  a b | c
@@ -55,6 +55,8 @@ pub(crate) struct Runs {
     blocks: usize,
     /// See [`Runs::lines`].
     borders: OnceLock<Vec<u32>>,
+    /// See [`Runs::block_by_block`].
+    block_by_block: OnceLock<Box<Runs>>,
 }
 
 /// What some lines have in A and in B∖A, whole or in one block.
@@ -237,7 +239,15 @@ impl Runs {
         let entries = indices.len();
         let pays = |kind: &&Block| (kind.least * bound.div_ceil(kind.width) * splits.len()..=kind.most).contains(&entries);
         let blocks = kinds.iter().find(pays).map_or(1, |kind| bound.div_ceil(kind.width)).max(1);
-        Self { offsets, splits, indices: Indices::new(indices, bound), bound, blocks, borders: OnceLock::new() }
+        Self {
+            offsets,
+            splits,
+            indices: Indices::new(indices, bound),
+            bound,
+            blocks,
+            borders: OnceLock::new(),
+            block_by_block: OnceLock::new(),
+        }
     }
 
     pub fn indices(&self) -> &Indices {
@@ -294,6 +304,30 @@ impl Runs {
         Lines { a: spans(a, a_end), rest: spans(rest, rest_end) }
     }
 
+    /// A in the order of the blocks: the lines of the first, then those of the second; line `i` of block `b` is line `b·lines + i` here. `None` where all
+    /// entries fit a cache. Where they come from memory, the short run of a line in a block ends before the hardware has seen that it is one.
+    pub fn block_by_block(&self) -> Option<&Runs> {
+        let far = self.blocks > 1 && self.block(0).len() > NEAR.width;
+        far.then(|| {
+            &**self.block_by_block.get_or_init(|| {
+                let (mut offsets, mut indices) = (vec![0], Vec::new());
+                let mut next = self.offsets.clone();
+                for block in 0..self.blocks {
+                    let border = self.block(block).end;
+                    for (next, &end) in next.iter_mut().zip(&self.splits) {
+                        while *next < end && self.indices.get(*next as usize) < border {
+                            indices.push(self.indices.get(*next as usize) as u32);
+                            *next += 1;
+                        }
+                        offsets.push(indices.len() as u32);
+                    }
+                }
+                let splits = offsets[1..].to_vec();
+                Box::new(Runs::new(offsets, splits, indices, self.bound, &[]))
+            })
+        })
+    }
+
     /// For each block but the first: where it begins in A, for each line, and where in B∖A.
     #[cold]
     fn find_borders(&self, blocks: usize) -> Vec<u32> {
@@ -323,6 +357,13 @@ impl Runs {
 impl Indices {
     fn new(indices: Vec<u32>, bound: usize) -> Self {
         if bound <= 1 << 16 { Self::U16(indices.into_iter().map(|i| i as u16).collect()) } else { Self::U32(indices) }
+    }
+
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U16(all) => all.len(),
+            Self::U32(all) => all.len(),
+        }
     }
 
     #[inline(always)]

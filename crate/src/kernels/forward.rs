@@ -14,7 +14,7 @@
 
 use super::{PANEL, full, panels, touch, touching_pays};
 use crate::lanes::{F32x4, Gather, Row};
-use crate::pattern::{CsrPattern, Index, Indices, Spans};
+use crate::pattern::{CsrPattern, Index, Indices, Runs, Spans};
 use std::ops::Range;
 
 /// What a layer applies to its sums. The other activations of tfjs run outside.
@@ -51,6 +51,7 @@ const PIECE: usize = 1 << 16;
 const MAX_PIECES: usize = 8;
 
 /// The product as independent chunks, each of which writes outputs of its own: a group of one or two panels × a piece of rows.
+#[derive(Clone, Copy)]
 pub struct Forward<'a> {
     pub(super) pattern: &'a CsrPattern,
     pub(super) values: &'a [f32],
@@ -62,6 +63,8 @@ pub struct Forward<'a> {
     pieces: usize,
     blocks: usize,
     touches: bool,
+    /// The entries of A in the order of the blocks, if that is the order of `values`.
+    block_by_block: Option<&'a Runs>,
 }
 
 impl<'a> Forward<'a> {
@@ -82,7 +85,26 @@ impl<'a> Forward<'a> {
         // Each piece would go through all blocks of X anew.
         let pieces = if blocks > 1 { 1 } else { pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES) };
         let touches = touching_pays(x.len(), pattern.cols(), pattern.nnz());
-        Self { pattern, values, bias, x, batch, activation, tile, pieces, blocks, touches }
+        Self { pattern, values, bias, x, batch, activation, tile, pieces, blocks, touches, block_by_block: None }
+    }
+
+    /// The same over entries in the order of the blocks, with a copy of their values, where the pattern has them.
+    fn block_by_block<'b>(&self, values: &'b mut Vec<f32>) -> Forward<'b>
+    where
+        'a: 'b,
+    {
+        let (by_row, rows) = (&self.pattern.by_row, self.pattern.rows());
+        let Some(entries) = by_row.block_by_block() else { return *self };
+        values.resize(entries.indices().len(), 0.0);
+        for row in 0..rows {
+            let (mut next, _, _) = by_row.line(row);
+            for block in 0..self.blocks {
+                let (start, end, _) = entries.line(block * rows + row);
+                values[start..end].copy_from_slice(&self.values[next..][..end - start]);
+                next += end - start;
+            }
+        }
+        Forward { values, block_by_block: Some(entries), ..*self }
     }
 
     /// Panels that go through together.
@@ -203,13 +225,20 @@ impl<'a> Part<'a> {
 
     #[inline(always)]
     fn gather<const P: usize, I: Index>(&self, x: [&'a [Row]; P]) -> Gather<'a, P, I> {
-        Gather::new(x, self.of.pattern.by_row.bounded())
+        Gather::new(x, self.of.block_by_block.unwrap_or(&self.of.pattern.by_row).bounded())
     }
 
     /// The entries of A that each of some rows has in this block.
     #[inline(always)]
     fn runs(&self, lines: &Range<usize>) -> Spans<'a> {
-        self.of.pattern.by_row.lines(lines.clone(), self.block, self.of.blocks).a
+        let Forward { pattern, blocks, .. } = *self.of;
+        match self.of.block_by_block {
+            Some(entries) => {
+                let first = self.block * pattern.rows();
+                entries.lines(first + lines.start..first + lines.end, 0, 1).a
+            }
+            None => pattern.by_row.lines(lines.clone(), self.block, blocks).a,
+        }
     }
 
     /// The bias, for those who are there, or what the blocks before have summed.
@@ -268,6 +297,7 @@ pub fn forward(product: &Forward<'_>, y: &mut [Row], scratch: &mut full::Scratch
     if full::serves(product.pattern, product.batch) {
         full::forward(product, y, scratch);
     } else if product.pattern.rows() > 0 {
+        let product = product.block_by_block(scratch.rows());
         (0..product.chunks()).for_each(|i| product.chunk(i, y));
     }
 }

@@ -77,7 +77,7 @@ fn forward_equals_the_reference() {
 #[test]
 fn forward_in_blocks_and_pieces_equals_the_reference() {
     let mut random = Random(11);
-    for (rows, cols, density) in [(5, 9000, 5), (40, 4097, 90)] {
+    for (rows, cols, density) in [(5, 9000, 5), (40, 4097, 90), (3, 70_000, 1)] {
         let layer = layer(&mut random, rows, cols, density, true);
         for batch in [3, 36] {
             let (x, bias) = (random.whole_numbers(batch * cols), random.whole_numbers(rows));
@@ -124,7 +124,7 @@ fn backward_equals_the_reference() {
 #[test]
 fn backward_in_chunks_and_blocks_equals_the_reference() {
     let mut random = Random(7);
-    for (rows, cols, density) in [(300, 300, 90), (9000, 5, 5), (4100, 17, 60)] {
+    for (rows, cols, density) in [(300, 300, 90), (9000, 5, 5), (4100, 17, 60), (70_000, 3, 1)] {
         let layer = layer(&mut random, rows, cols, density, true);
         for batch in [5, 36] {
             let (x, dy) = (random.whole_numbers(batch * cols), random.whole_numbers(batch * rows));
