@@ -13,8 +13,10 @@ use crate::lanes::{F32x4, Gather, Row};
 use crate::pattern::{CsrPattern, Index, Indices, Lines};
 use std::ops::Range;
 
-/// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache.
+/// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache. Half as many where units go block by block, unless a
+/// block is so wide that too few would fall to each of its lines.
 const BLOCK: usize = 1 << 15;
+const WIDE: usize = 2048;
 
 /// What is added to dValues beside the loss: `decay · value`, with one factor for the forward set A and one for B∖A.
 /// Top-KAST's penalty λ/2·θ² on A and λ/(2D)·θ² on B∖A has the factors λ and λ/D.
@@ -74,7 +76,8 @@ impl<'a> Backward<'a> {
         assert!(x.len() == panels(batch) * pattern.cols());
         assert!(dy.len() == panels(batch) * pattern.rows());
         let blocks = pattern.by_column.blocks();
-        let chunks = pattern.nnz().div_ceil(BLOCK * blocks).max(1);
+        let entries = if blocks > 1 && pattern.by_column.block(0).len() <= WIDE { BLOCK / 2 } else { BLOCK };
+        let chunks = pattern.nnz().div_ceil(entries * blocks).max(1);
         Self {
             pattern,
             values,

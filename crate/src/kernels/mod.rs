@@ -57,10 +57,10 @@ pub const fn panels(batch: usize) -> usize {
 /// Lines that half of a second-level cache of 1 MB holds.
 const CACHED: usize = 1 << 13;
 
-/// Whether lines are to be [`touch`]ed before `entries` read them, of `all` that a whole product reads. Where these fit the cache, or few entries read
-/// each, it costs up to 4 %.
+/// Whether lines are to be [`touch`]ed before `entries` read them, of `all` that a whole product reads. Where these fit the cache it would cost up to 4 %,
+/// and where most are not read a multiple.
 fn touching_pays(all: usize, lines: usize, entries: usize) -> bool {
-    all > CACHED && entries >= 4 * lines
+    all > CACHED && entries >= lines
 }
 
 /// Reads a number of each line, from the first to the last, which the hardware foresees and fetches ahead. In the order of the entries, which it cannot
