@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '72126858e03ffb1d';
+export const STAMP = 'fd467d6329793996';

@@ -124,7 +124,10 @@ impl<'a> Backward<'a> {
                 partial.fill([0.0; 4]);
             }
             values.clear();
-            if dx.is_some() {
+            if dx.is_some() && self.pattern.goes_by_rows() {
+                values.resize(positions.len(), 0.0);
+                self.pattern.gather_by_rows(i, self.chunks, self.values, values);
+            } else if dx.is_some() {
                 values.extend(positions.iter().map(|&p| self.values[p as usize]));
             }
             let block = Block { of: self, block, first_column: columns.start, lines, values };
