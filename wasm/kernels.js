@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'fd467d6329793996';
+export const STAMP = '57aa3045765e93ba';

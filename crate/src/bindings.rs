@@ -297,7 +297,7 @@ pub fn carry(from: usize, from_length: usize, source: usize, to: usize, length: 
 pub fn gather(pattern: &Pattern, theta: usize, values: usize) {
     let pattern = &pattern.0;
     // SAFETY: the caller owns these addresses.
-    unsafe { edit::gather(pattern, slice(theta, pattern.rows() * pattern.cols()), slice_mut(values, pattern.nnz())) }
+    unsafe { edit::gather(pattern, 0..pattern.rows(), slice(theta, pattern.rows() * pattern.cols()), slice_mut(values, pattern.nnz())) }
 }
 
 /// See [`edit::scatter`].
@@ -305,7 +305,9 @@ pub fn gather(pattern: &Pattern, theta: usize, values: usize) {
 pub fn scatter(pattern: &Pattern, values: usize, theta: usize) {
     let pattern = &pattern.0;
     // SAFETY: the caller owns these addresses.
-    unsafe { edit::scatter(pattern, slice(values, pattern.nnz()), slice_mut(theta, pattern.rows() * pattern.cols())) }
+    unsafe {
+        edit::scatter(pattern, 0..pattern.rows(), true, slice(values, pattern.nnz()), slice_mut(theta, pattern.rows() * pattern.cols()))
+    }
 }
 
 /// See [`pack::pack`].

@@ -31,7 +31,7 @@ const NEAR: Block = Block { width: 384, least: 24, most: if cfg!(target_feature 
 /// slice: compare lengths.
 ///
 /// Memory: 8 bytes per entry (12 beyond 65 536 features or units), and 8 per row and column. Made when a product first asks for it: where products go in
-/// blocks up to 1 more per entry, and beyond 2048 features up to 3 (5); in large layers that have most of their weights 4.
+/// blocks up to 1 more per entry, and beyond 2048 features up to 3 (5).
 ///
 /// ```text
 ///   W = ┌ a . b ┐   row_offsets  0 2 3      col_indices  0 2 | 1      values  a b | c
@@ -43,17 +43,6 @@ pub struct CsrPattern {
     pub(crate) by_column: Runs,
     /// For each entry in column order, its position in row order.
     pub(crate) row_position: Vec<u32>,
-    /// See [`CsrPattern::row_by_row`].
-    row_by_row: OnceLock<RowByRow>,
-}
-
-/// The way from row order to column order that goes along the rows.
-#[derive(Debug)]
-struct RowByRow {
-    /// For each entry in row order, its position in column order.
-    column_position: Vec<u32>,
-    /// The borders of the pieces in each row.
-    starts: Vec<u32>,
 }
 
 /// Entries grouped by line (a row, or a column); each line is a run of A, then a run of B∖A.
@@ -199,7 +188,7 @@ impl CsrPattern {
         }
         let (by_column, row_position) = column_order(cols, &row_offsets, &row_splits, &col_indices);
         let by_row = Runs::new(row_offsets, row_splits, col_indices, cols, &[NEAR, MIDDLE, FAR]);
-        Ok(Self { by_row, by_column, row_position, row_by_row: OnceLock::new() })
+        Ok(Self { by_row, by_column, row_position })
     }
 
     /// Output units.
@@ -229,32 +218,6 @@ impl CsrPattern {
             assert!(split == end, "of two runs the flat indices would not ascend");
             (start..end).map(move |i| row * self.cols() + self.by_row.indices.get(i))
         })
-    }
-
-    /// Whether neighbours in a column lie so far apart in row order, and those in a row of a piece of columns so close, that the way between the orders is
-    /// shorter along the rows: 1024×1024 from a density of 0.7 on, where a backward pass of 64 samples then takes 0.8 of the time.
-    pub fn goes_by_rows(&self) -> bool {
-        self.nnz() > 1 << 19 && self.rows() <= MIDDLE.width && self.nnz() / self.rows() > self.cols() / 3 * 2
-    }
-
-    /// The `values [nnz]`, in row order, of A in piece `i` of `pieces` of the columns, to where they are in column order, `to [entries of the piece]`. What is
-    /// there for B∖A stays. The way is found once, in O(nnz), and kept: 4 bytes per entry, and 8 per row and piece.
-    pub fn gather_by_rows(&self, i: usize, pieces: usize, values: &[f32], to: &mut [f32]) {
-        let piece = |i: usize| self.by_column.piece(i, pieces);
-        let RowByRow { column_position, starts } = self.row_by_row.get_or_init(|| {
-            let mut column_position = vec![0; self.nnz()];
-            (0..).zip(&self.row_position).for_each(|(position, &i)| column_position[i as usize] = position);
-            let borders: Vec<usize> = (0..=pieces).map(|i| if i < pieces { piece(i).start } else { self.cols() }).collect();
-            RowByRow { column_position, starts: self.by_row.find_borders(&borders) }
-        });
-        let first = self.by_column.offsets[piece(i).start];
-        let starts = |i: usize| &starts[2 * i * self.rows()..][..self.rows()];
-        for (&start, &end) in starts(i).iter().zip(starts(i + 1)) {
-            let run = start as usize..end as usize;
-            for (&position, &value) in column_position[run.clone()].iter().zip(&values[run]) {
-                to[(position - first) as usize] = value;
-            }
-        }
     }
 
     /// Whether `(row, col)` is stored. O(log entries of the row).

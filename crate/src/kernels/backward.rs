@@ -124,10 +124,7 @@ impl<'a> Backward<'a> {
                 partial.fill([0.0; 4]);
             }
             values.clear();
-            if dx.is_some() && self.pattern.goes_by_rows() {
-                values.resize(positions.len(), 0.0);
-                self.pattern.gather_by_rows(i, self.chunks, self.values, values);
-            } else if dx.is_some() {
+            if dx.is_some() {
                 values.extend(positions.iter().map(|&p| self.values[p as usize]));
             }
             let block = Block { of: self, block, first_column: columns.start, lines, values };
@@ -340,7 +337,7 @@ fn sddmm_32<'a, const FIRST: bool>(dy: impl Iterator<Item = [&'a Row; 2]>, x: [[
 /// All chunks, one after the other, or the dense products of a layer that has all weights. See [`Backward::chunk`].
 pub fn backward(products: &Backward<'_>, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
     let pattern = products.pattern;
-    if full::serves(pattern, products.batch) {
+    if full::serves_backward(pattern, products.batch) {
         full::backward(products, dx, d_values, &mut scratch.full);
     } else if pattern.cols() > 0 {
         (0..products.chunks()).for_each(|i| products.chunk(i, dx.as_deref_mut(), d_values, scratch));

@@ -4,6 +4,7 @@
 
 use super::top_k::{self, NotANumber};
 use crate::pattern::CsrPattern;
+use std::ops::Range;
 
 /// Top-KAST's sets: the `nnz` largest |θ| of a whole layer `theta [rows·cols]` are B, the `forward_nnz` largest of these are A. Equal magnitudes: the
 /// lower index wins. O(rows·cols) time, O(nnz) memory.
@@ -218,28 +219,29 @@ pub fn carry(from: &[u32], source: &[i32], to: &mut [u32]) {
     }
 }
 
-/// `values[i] = θ` at the place of entry `i`. `theta [rows·cols]`, `values [nnz]`. Overwrites `values`.
-pub fn gather(pattern: &CsrPattern, theta: &[f32], values: &mut [f32]) {
-    check(pattern, theta, values);
-    each(pattern, |i, flat| values[i] = theta[flat]);
+/// `values[i] = θ` at the place of entry `i`, of some rows: `theta [rows.len()·cols]`, `values [nnz]`, of which it overwrites those of these rows.
+pub fn gather(pattern: &CsrPattern, rows: Range<usize>, theta: &[f32], values: &mut [f32]) {
+    check(pattern, &rows, theta, values);
+    each(pattern, rows, true, |i, flat| values[i] = theta[flat]);
 }
 
-/// The reverse of [`gather`]: overwrites the pattern's places of `theta`.
-pub fn scatter(pattern: &CsrPattern, values: &[f32], theta: &mut [f32]) {
-    check(pattern, theta, values);
-    each(pattern, |i, flat| theta[flat] = values[i]);
+/// The reverse of [`gather`]: overwrites the pattern's places of `theta`, or, without `rest`, those of A.
+pub fn scatter(pattern: &CsrPattern, rows: Range<usize>, rest: bool, values: &[f32], theta: &mut [f32]) {
+    check(pattern, &rows, theta, values);
+    each(pattern, rows, rest, |i, flat| theta[flat] = values[i]);
 }
 
-fn check(pattern: &CsrPattern, theta: &[f32], values: &[f32]) {
-    assert!(theta.len() == pattern.rows() * pattern.cols());
+fn check(pattern: &CsrPattern, rows: &Range<usize>, theta: &[f32], values: &[f32]) {
+    assert!(theta.len() == rows.len() * pattern.cols());
     assert!(values.len() == pattern.nnz());
 }
 
-/// Calls `visit(position, flat index)` for each entry.
+/// Calls `visit(position, flat index)` for each entry of A, and of B∖A with `rest`.
 #[inline(always)]
-fn each(pattern: &CsrPattern, mut visit: impl FnMut(usize, usize)) {
-    for row in 0..pattern.rows() {
-        let (start, _, end) = pattern.by_row.line(row);
-        pattern.by_row.indices().for_each(start..end, |i, column| visit(i, row * pattern.cols() + column));
+fn each(pattern: &CsrPattern, rows: Range<usize>, rest: bool, mut visit: impl FnMut(usize, usize)) {
+    for (first, row) in rows.enumerate() {
+        let (start, split, end) = pattern.by_row.line(row);
+        let run = start..if rest { end } else { split };
+        pattern.by_row.indices().for_each(run, |i, column| visit(i, first * pattern.cols() + column));
     }
 }

@@ -1,15 +1,17 @@
-//! The products of a layer that has all of its weights, as dense ones ([`dense`](super::dense)): its values are W row by row.
+//! The products of a layer that has all of its weights, as dense ones ([`dense`](super::dense)): its values are W row by row. Backward also those of a large
+//! layer that has most of them, some rows at a time: zeros in the place of the others, and the stored entries picked out of dW.
 //!
 //! A sparse product of such a layer pays forward a load for each multiply-add, and backward the way between row order and column order, in which neighbours lie
-//! a row apart and, where that is a power of two, meet in few sets of every cache: 41 % of peak, 83 % here (1024×1024, batch 128, Node 24).
+//! a row apart and, where that is a power of two, meet in few sets of every cache: 41 % of peak, 83 % here (1024×1024, batch 128, Node 24). With 64 samples at
+//! a density of 0.9 it is 41 and 60 %, without dX 42 and 62.
 //!
-//! Tried for layers that have most of their weights: zeros put in their place while W is packed, and the stored entries taken from dW a megabyte at a time, are
-//! slower than sparse products up to a density of 0.9 and little faster beyond. The way between the two orders in blocks of 8 to 128 rows: 63 % at a density of 1, nothing at 0.8.
+//! Tried: zeros forward as well, put in while W is packed: 66 % of peak at a density of 0.9, sparse 74. The way between the two orders in blocks of 8 to 128
+//! rows: 63 % at a density of 1, nothing at 0.8. The way from row to column order along the rows, its turns found once: 52 % at 0.9 with 64 samples.
 
 use super::backward::Backward;
 use super::dense::{self, Matrix, Operand, Rows, Target, multiply};
 use super::forward::{Activation, Forward};
-use super::{PANEL, pack};
+use super::{PANEL, edit, pack};
 use crate::lanes::Row;
 use crate::pattern::CsrPattern;
 use std::ops::Range;
@@ -19,7 +21,12 @@ use std::ops::Range;
 pub struct Scratch {
     dense: dense::Scratch,
     rows: Vec<f32>,
+    /// Some rows of W, and then of dW, with what is not stored: 1 KB for each feature.
+    filled: Vec<f32>,
 }
+
+/// Units whose rows are filled up at once. 512 are as fast, fewer are not.
+const UNITS: usize = 256;
 
 impl Scratch {
     pub(super) fn rows(&mut self) -> &mut Vec<f32> {
@@ -30,6 +37,9 @@ impl Scratch {
 /// Units and features, and weights, from which on packing and half-empty tiles pay: 10×1024 takes 2.5 times as long as with sparse products, 120×400 as long.
 const LEAST: (usize, usize) = (64, 1 << 16);
 
+/// Weights beyond which they and what belongs to them fill more than a second-level cache of 1 MB.
+const LARGE: f64 = 524_288.0;
+
 /// Whether these products are the ones to take: not for few samples either, of which sparse ones load only what is there.
 pub fn serves(pattern: &CsrPattern, batch: usize) -> bool {
     let (units, features) = (pattern.rows(), pattern.cols());
@@ -37,17 +47,26 @@ pub fn serves(pattern: &CsrPattern, batch: usize) -> bool {
     large && batch > PANEL / 2 && pattern.nnz_of_a() == units * features
 }
 
+/// Whether the backward pass takes them even if some weights are missing. Filling up and picking out costs what 17 samples' products do, and to change a large
+/// layer's order and back as much as 60: equal at a density of 0.65 for 64 samples, at 0.77 for 128.
+pub fn serves_backward(pattern: &CsrPattern, batch: usize) -> bool {
+    let (places, a) = (pattern.rows() as f64 * pattern.cols() as f64, pattern.nnz_of_a() as f64);
+    let samples = batch as f64;
+    let most = a >= LARGE && a >= places * f64::max(0.625, (samples + 17.0) / (samples + 60.0));
+    serves(pattern, batch) || most && batch > PANEL / 2 && pattern.rows().min(pattern.cols()) >= LEAST.0
+}
+
 /// As the chunks of [`Forward`], to the bit: each output starts at its bias and adds its terms in the same order.
 pub(super) fn forward(product: &Forward, y: &mut [Row], scratch: &mut Scratch) {
     let Forward { pattern, values, bias, x, batch, activation, .. } = *product;
     let (units, features) = (pattern.rows(), pattern.cols());
-    let Scratch { dense, rows } = scratch;
+    let Scratch { dense, rows, .. } = scratch;
     rows.clear();
     match bias {
         Some(bias) => (0..batch).for_each(|_| rows.extend_from_slice(bias)),
         None => rows.resize(batch * units, 0.0),
     }
-    let (x, w) = (Panels { panels: x, lines: features }, Matrix { values, cols: features });
+    let (x, w) = (Panels { panels: x, lines: features, first: 0 }, Matrix { values, cols: features });
     let (x, w) = (Operand { matrix: &x, lines_adjacent: true }, Operand { matrix: &w, lines_adjacent: false });
     let relu = activation == Activation::Relu;
     multiply([batch, units, features], x, w, Target { values: rows, start: &|sample| sample * units, add: true, bias: None, relu }, dense);
@@ -58,23 +77,43 @@ pub(super) fn forward(product: &Forward, y: &mut [Row], scratch: &mut Scratch) {
 pub(super) fn backward(products: &Backward, dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
     let Backward { pattern, values, x, dy, batch, .. } = *products;
     let (units, features) = (pattern.rows(), pattern.cols());
-    let Scratch { dense, rows } = scratch;
-    let (x, dy, w) = (Panels { panels: x, lines: features }, Panels { panels: dy, lines: units }, Matrix { values, cols: features });
+    let whole = pattern.nnz_of_a() == units * features;
+    let Scratch { dense, rows, filled } = scratch;
+    rows.resize(batch * features, 0.0);
+    let x = Panels { panels: x, lines: features, first: 0 };
     let start = &|i: usize| i * features;
+    let size = if whole { units } else { UNITS };
+    for first in (0..units).step_by(size) {
+        let here = first..units.min(first + size);
+        filled.resize(if whole { 0 } else { here.len() * features }, 0.0);
+        let dy = Panels { panels: dy, lines: units, first };
+        if dx.is_some() {
+            if !whole {
+                filled.fill(0.0);
+                edit::scatter(pattern, here.clone(), false, values, filled);
+            }
+            let w = Matrix { values: if whole { values } else { filled }, cols: features };
+            let (dy, w) = (Operand { matrix: &dy, lines_adjacent: true }, Operand { matrix: &w, lines_adjacent: true });
+            multiply([batch, features, here.len()], dy, w, Target { values: rows, start, add: first > 0, bias: None, relu: false }, dense);
+        }
+        let (dy, x) = (Operand { matrix: &dy, lines_adjacent: false }, Operand { matrix: &x, lines_adjacent: false });
+        let dw = if whole { &mut *d_values } else { &mut *filled };
+        multiply([here.len(), features, batch], dy, x, Target { values: dw, start, add: false, bias: None, relu: false }, dense);
+        if !whole {
+            edit::gather(pattern, here, filled, d_values);
+        }
+    }
     if let Some(dx) = dx {
-        rows.resize(batch * features, 0.0);
-        let (dy, w) = (Operand { matrix: &dy, lines_adjacent: true }, Operand { matrix: &w, lines_adjacent: true });
-        multiply([batch, features, units], dy, w, Target { values: rows, start, add: false, bias: None, relu: false }, dense);
         pack::pack(rows, dx, batch, features);
     }
-    let (dy, x) = (Operand { matrix: &dy, lines_adjacent: false }, Operand { matrix: &x, lines_adjacent: false });
-    multiply([units, features, batch], dy, x, Target { values: d_values, start, add: false, bias: None, relu: false }, dense);
 }
 
 /// Panels as a matrix `[lines, samples]`.
 struct Panels<'a> {
     panels: &'a [Row],
     lines: usize,
+    /// The line that counts as the first.
+    first: usize,
 }
 
 impl Rows for Panels<'_> {
@@ -84,7 +123,7 @@ impl Rows for Panels<'_> {
         while next < samples.end {
             let (panel, lane) = (next / PANEL, next % PANEL);
             let count = (PANEL - lane).min(samples.end - next);
-            room[next - samples.start..][..count].copy_from_slice(&self.panels[panel * self.lines + line].0[lane..][..count]);
+            room[next - samples.start..][..count].copy_from_slice(&self.panels[panel * self.lines + self.first + line].0[lane..][..count]);
             next += count;
         }
         room

@@ -9,7 +9,7 @@ fn places(pattern: &CsrPattern) -> Vec<usize> {
     // θ of its own flat indices, gathered.
     let theta: Vec<f32> = (0..pattern.rows() * pattern.cols()).map(|i| i as f32).collect();
     let mut values = vec![0.0; pattern.nnz()];
-    edit::gather(pattern, &theta, &mut values);
+    edit::gather(pattern, 0..pattern.rows(), &theta, &mut values);
     values.into_iter().map(|v| v as usize).collect()
 }
 
@@ -70,9 +70,9 @@ fn gather_undoes_scatter_and_scatter_leaves_the_rest() {
     let l = layer(&mut random, 9, 11, 50, true);
     let mut theta = vec![-1.0; 99];
     let values: Vec<f32> = (0..l.flat.len()).map(|i| i as f32).collect();
-    edit::scatter(&l.pattern, &values, &mut theta);
+    edit::scatter(&l.pattern, 0..l.pattern.rows(), true, &values, &mut theta);
     let mut back = vec![0.0; values.len()];
-    edit::gather(&l.pattern, &theta, &mut back);
+    edit::gather(&l.pattern, 0..l.pattern.rows(), &theta, &mut back);
     assert_eq!(back, values);
     assert!((0..99).all(|i| l.flat.contains(&i) || theta[i] == -1.0));
 }

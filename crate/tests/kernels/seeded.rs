@@ -35,14 +35,14 @@ fn every_refresh_equals_the_one_on_the_whole_vector() {
                 let mut source_of = vec![0; nnz];
                 assert!(!edit::sources(&expected, &pattern, &mut source_of), "{rows}×{cols}, refresh {step}: the same sets");
                 let mut gathered = vec![0.0; nnz];
-                edit::gather(&expected, &theta, &mut gathered);
+                edit::gather(&expected, 0..expected.rows(), &theta, &mut gathered);
                 assert_eq!(values, gathered, "refresh {step}");
                 let mut whole = vec![0.0; rows * cols];
                 seeded.whole(&pattern, &values, &mut whole);
                 assert_eq!(whole, theta, "refresh {step}");
 
                 train(&mut random, &mut values);
-                edit::scatter(&pattern, &values, &mut theta);
+                edit::scatter(&pattern, 0..pattern.rows(), true, &values, &mut theta);
                 if step % 7 == 3 {
                     // Saved and loaded in between.
                     let (frozen, cursor) = (seeded.frozen().to_vec(), seeded.cursor());
