@@ -294,8 +294,7 @@ impl Runs {
         let all = self.splits.len();
         let (mut a, mut a_end, mut rest, mut rest_end) = (&*self.offsets, &*self.splits, &*self.splits, &self.offsets[1..]);
         if blocks > 1 {
-            let borders =
-                self.borders.get_or_init(|| self.find_borders(&(1..blocks).map(|block| self.block(block).start).collect::<Vec<_>>()));
+            let borders = self.borders.get_or_init(|| self.find_borders(blocks));
             let begin = |block: usize| borders[2 * all * (block - 1)..][..2 * all].split_at(all);
             if block > 0 {
                 (a, rest) = begin(block);
@@ -332,22 +331,23 @@ impl Runs {
         })
     }
 
-    /// For each border: where A reaches it, for each line, and where B∖A.
+    /// For each block but the first: where it begins in A, for each line, and where in B∖A.
     #[cold]
-    fn find_borders(&self, borders: &[usize]) -> Vec<u32> {
+    fn find_borders(&self, blocks: usize) -> Vec<u32> {
         let lines = self.splits.len();
         let ends: Vec<u32> = self.splits.iter().chain(&self.offsets[1..]).copied().collect();
         let mut next: Vec<u32> = self.offsets[..lines].iter().chain(&self.splits).copied().collect();
-        let mut all = Vec::with_capacity(borders.len() * ends.len());
-        for &border in borders {
+        let mut borders = Vec::with_capacity((blocks - 1) * ends.len());
+        for block in 1..blocks {
+            let border = self.block(block).start;
             for (next, &end) in next.iter_mut().zip(&ends) {
                 while *next < end && self.indices.get(*next as usize) < border {
                     *next += 1;
                 }
             }
-            all.extend_from_slice(&next);
+            borders.extend_from_slice(&next);
         }
-        all
+        borders
     }
 
     /// `(start, split, end)` of one line.

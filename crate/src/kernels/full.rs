@@ -73,7 +73,7 @@ pub(super) fn forward(product: &Forward, y: &mut [Row], scratch: &mut Scratch) {
     pack::pack(rows, y, batch, units);
 }
 
-/// As the chunks of [`Backward`], dX to the bit; an entry of dW adds its terms sample by sample, not lane by lane.
+/// As the chunks of [`Backward`], dX to the bit if dY is finite; an entry of dW adds its terms sample by sample, not lane by lane.
 pub(super) fn backward(products: &Backward, dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
     let Backward { pattern, values, x, dy, batch, .. } = *products;
     let (units, features) = (pattern.rows(), pattern.cols());
