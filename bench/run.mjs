@@ -4,6 +4,7 @@
 const names = [
   'shares',
   'kernels',
+  'large',
   'dense',
   'conv_dense',
   'conv_sparse',
