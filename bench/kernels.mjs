@@ -2,31 +2,11 @@
 
 import { Random, randomPattern } from '../dist/index.js';
 import * as kernels from '../dist/wasm/kernels.js';
-import { WasmArray } from '../dist/wasm/memory.js';
 import { Panels } from '../dist/wasm/panels.js';
-import { check, costAtPeak, markdown, median, peakGflops, record, shareOfPeak } from './support.mjs';
+import { checkAnswers, free, inWasm, NONE, numbers } from './products.mjs';
+import { costAtPeak, markdown, median, peakGflops, record, shareOfPeak } from './support.mjs';
 
 const [ROWS, COLS] = [1024, 1024];
-const NONE = { forward: 0, rest: 0 };
-
-const numbers = (random, n) => Float32Array.from({ length: n }, () => random.next() - 0.5);
-
-/** One output and one weight gradient by the definition. */
-function checkAnswers(pattern, batch, { x, values, dy }) {
-  const [packed, packedDy] = [Panels.pack(x, batch, COLS), Panels.pack(dy, batch, ROWS)];
-  const panels = kernels.forward(pattern, packed, values, undefined, true);
-  const y = panels.unpack().slice();
-  const { dx, dValues, dBias } = kernels.backward(pattern, { x: packed, values, y: panels, dy: packedDy }, true, NONE);
-  const [sample, row] = [batch - 1, ROWS >> 1];
-  let sum = 0;
-  for (let i = pattern.rowOffsets[row]; i < pattern.rowOffsets[row + 1]; i++) sum += values[i] * x[sample * COLS + pattern.colIndices[i]];
-  check(Math.abs(y[sample * ROWS + row] - Math.max(sum, 0)) < 1e-3, 'forward');
-  const entry = pattern.rowOffsets[row];
-  let gradient = 0;
-  for (let b = 0; b < batch; b++) if (y[b * ROWS + row] > 0) gradient += dy[b * ROWS + row] * x[b * COLS + pattern.colIndices[entry]];
-  check(Math.abs(dValues.floats[entry] - gradient) < 1e-3, 'backward');
-  for (const used of [packed, packedDy, panels, dx, dValues, dBias]) used.free();
-}
 
 /** The kernels on panels. What the backward pass does once per call (weights in column order, sums of lanes, gradients in row order) falls out of the difference of two batches. */
 function alone(pattern, batch, ms) {
@@ -35,7 +15,6 @@ function alone(pattern, batch, ms) {
   const panels = (b, features) => Panels.pack(numbers(random, b * features), b, features);
   const [x, dy] = [panels(2 * batch, COLS), panels(2 * batch, ROWS)];
   const [half, halfDy] = [panels(batch, COLS), panels(batch, ROWS)];
-  const free = (results) => Object.values(results).forEach((result) => void result?.free());
   const backward = (operands, wantDx) => () => free(kernels.backward(pattern, { values, y: undefined, ...operands }, wantDx, NONE));
   const work = 2 * pattern.nnz * batch;
   const difference = (wantDx) =>
@@ -81,12 +60,6 @@ function whole(pattern, batch, ms) {
   return shares;
 }
 
-function inWasm(values) {
-  const array = new WasmArray(values.length);
-  array.floats.set(values);
-  return array;
-}
-
 export async function run({ short }) {
   const ms = short ? 20 : 300;
   const peak = peakGflops();
@@ -94,13 +67,8 @@ export async function run({ short }) {
   const rows = [];
   for (const batch of short ? [128] : [64, 128]) {
     for (const density of short ? [0.1] : [0.01, 0.05, 0.1, 0.2, 0.5]) {
-      const random = new Random(1);
       const pattern = randomPattern(ROWS, COLS, Math.round(ROWS * COLS * density), 1);
-      checkAnswers(pattern, batch, {
-        x: numbers(random, batch * COLS),
-        values: numbers(random, pattern.nnz),
-        dy: numbers(random, batch * ROWS),
-      });
+      checkAnswers(pattern, batch);
       const result = { batch, density, alone: alone(pattern, batch, ms), whole: whole(pattern, batch, ms) };
       results.push(result);
       const cells = [result.alone, result.whole].flatMap((shares) => Object.values(shares));

@@ -2,9 +2,9 @@
 
 import { Random, randomPattern } from '../dist/index.js';
 import * as kernels from '../dist/wasm/kernels.js';
-import { WasmArray } from '../dist/wasm/memory.js';
 import { Panels } from '../dist/wasm/panels.js';
-import { check, leastCosts, markdown, peakGflops, record } from './support.mjs';
+import { checkAnswers, free, inWasm, NONE, numbers } from './products.mjs';
+import { leastCosts, markdown, peakGflops, record } from './support.mjs';
 
 /** Units, features, density. The first fits: what the others are to be compared with. */
 const LAYERS = [
@@ -25,16 +25,12 @@ const BATCH = 128;
 /** Forward, backward, and backward without what it does once per call (weights in column order, sums of lanes, gradients in row order): the difference of two batches. */
 function shares(pattern, ms) {
   const random = new Random(2);
-  const numbers = (n) => Float32Array.from({ length: n }, () => random.next() - 0.5);
   const { rows, cols, nnz } = pattern;
-  const values = new WasmArray(nnz);
-  values.floats.set(numbers(nnz));
-  const panels = (batch) => [cols, rows].map((features) => Panels.pack(numbers(batch * features), batch, features));
+  const values = inWasm(numbers(random, nnz));
+  const panels = (batch) => [cols, rows].map((features) => Panels.pack(numbers(random, batch * features), batch, features));
   const [[x, dy], [x2, dy2]] = [panels(BATCH), panels(2 * BATCH)];
   const forward = () => kernels.forward(pattern, x, values, undefined, false);
-  const backward = (x, dy) => kernels.backward(pattern, { x, values, dy, y: undefined }, true, { forward: 0, rest: 0 });
-  const free = (results) => Object.values(results).forEach((result) => void result?.free());
-  checkAnswers(pattern, values.floats.slice(), x.unpack().slice(), dy.unpack().slice(), forward(), backward(x, dy));
+  const backward = (x, dy) => kernels.backward(pattern, { x, values, dy, y: undefined }, true, NONE);
   const runs = { forward: () => forward().free(), backward: () => free(backward(x, dy)), twice: () => free(backward(x2, dy2)) };
   const costs = leastCosts(runs, ms);
   free({ values, x, dy, x2, dy2 });
@@ -42,27 +38,12 @@ function shares(pattern, ms) {
   return { forward: work / costs.forward, backward: (2 * work) / costs.backward, products: (2 * work) / (costs.twice - costs.backward) };
 }
 
-/** One output, one weight's gradient and one input's by the definition. */
-function checkAnswers({ rows, cols, rowOffsets, colIndices }, values, x, dy, y, { dx, dValues, dBias }) {
-  const [sample, row] = [BATCH - 1, rows - 1];
-  const entry = rowOffsets[row];
-  const col = colIndices[entry];
-  let [output, gradient, input] = [0, 0, 0];
-  for (let i = entry; i < rowOffsets[rows]; i++) output += values[i] * x[sample * cols + colIndices[i]];
-  for (let b = 0; b < BATCH; b++) gradient += dy[b * rows + row] * x[b * cols + col];
-  for (let r = 0; r < rows; r++)
-    for (let i = rowOffsets[r]; i < rowOffsets[r + 1]; i++) if (colIndices[i] === col) input += values[i] * dy[sample * rows + r];
-  check(Math.abs(y.unpack()[sample * rows + row] - output) < 1e-2, 'forward');
-  check(Math.abs(dValues.floats[entry] - gradient) < 1e-2, 'gradient of a weight');
-  check(Math.abs(dx.unpack()[sample * cols + col] - input) < 1e-2, 'gradient of an input');
-  for (const used of [y, dx, dValues, dBias]) used.free();
-}
-
 export function run({ short }) {
   const peak = peakGflops();
   const results = [];
   for (const [units, features, density] of short ? [[4096, 4096, 0.01]] : LAYERS) {
     const pattern = randomPattern(units, features, Math.round(units * features * density), 1);
+    checkAnswers(pattern, BATCH);
     results.push({ units, features, density, ...shares(pattern, short ? 60 : 3000) });
     kernels.releasePattern(pattern);
   }
