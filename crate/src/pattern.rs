@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 /// How many neighbouring indices a product takes together, so that what they stand for stays in a cache.
-struct Block {
-    width: usize,
+pub(crate) struct Block {
+    pub width: usize,
     /// Entries per line and block below which a sum's way to memory and back costs more than the cache saves.
     least: usize,
     /// Entries of all lines beyond which the short runs of a block come from memory too slowly.
@@ -15,7 +15,7 @@ struct Block {
 
 /// Features or units of two panels that keep a quarter of a second-level cache of 1 MB. At 8192×8192, density 0.05, forward 48 → 53 % of peak against `FAR`;
 /// backward at 4096×4096, 0.1, 57 → 67 % against one block, mostly because a block then has entries of more columns, whose values lie side by side.
-const MIDDLE: Block = Block { width: 2048, least: 32, most: usize::MAX };
+pub(crate) const MIDDLE: Block = Block { width: 2048, least: 32, most: usize::MAX };
 /// Half of it. Of 16 384×16 384 at 0.01, backward, `MIDDLE` would make 39 → 35 %.
 const FAR: Block = Block { width: 4096, least: 8, most: usize::MAX };
 /// Features of which two panels fill a first-level cache of 48 kB: forward 64 → 67 % of peak at 1024×1024, density 0.2; of 2048×2048 it would be 61 → 54.
@@ -240,7 +240,8 @@ impl Runs {
     /// Indices below `bound`, in the first of the `kinds` of blocks that pays.
     fn new(offsets: Vec<u32>, splits: Vec<u32>, indices: Vec<u32>, bound: usize, kinds: &[Block]) -> Self {
         let entries = indices.len();
-        let pays = |kind: &&Block| (kind.least * bound.div_ceil(kind.width) * splits.len()..=kind.most).contains(&entries);
+        let least = |kind: &Block| (kind.least * bound.div_ceil(kind.width)) as u64 * splits.len() as u64;
+        let pays = |kind: &&Block| least(kind) <= entries as u64 && entries <= kind.most;
         let blocks = kinds.iter().find(pays).map_or(1, |kind| bound.div_ceil(kind.width)).max(1);
         Self {
             offsets,
@@ -287,14 +288,14 @@ impl Runs {
         border(block)..border(block + 1)
     }
 
-    /// Some lines, or what they have in one of `blocks` (see there). Where blocks begin is found once, in O(nnz), and kept: 8 bytes per line and block, at
+    /// Some lines, or what they have in one of the blocks. Where blocks begin is found once, in O(nnz), and kept: 8 bytes per line and block, at
     /// most one per entry.
     #[inline(never)]
-    pub fn lines<'a>(&'a self, lines: Range<usize>, block: usize, blocks: usize) -> Lines<'a> {
-        let all = self.splits.len();
+    pub fn lines<'a>(&'a self, lines: Range<usize>, block: usize) -> Lines<'a> {
+        let (all, blocks) = (self.splits.len(), self.blocks);
         let (mut a, mut a_end, mut rest, mut rest_end) = (&*self.offsets, &*self.splits, &*self.splits, &self.offsets[1..]);
         if blocks > 1 {
-            let borders = self.borders.get_or_init(|| self.find_borders(blocks));
+            let borders = self.borders.get_or_init(|| self.find_borders());
             let begin = |block: usize| borders[2 * all * (block - 1)..][..2 * all].split_at(all);
             if block > 0 {
                 (a, rest) = begin(block);
@@ -318,10 +319,9 @@ impl Runs {
                 for block in 0..self.blocks {
                     let border = self.block(block).end;
                     for (next, &end) in next.iter_mut().zip(&self.splits) {
-                        while *next < end && self.indices.get(*next as usize) < border {
-                            indices.push(self.indices.get(*next as usize) as u32);
-                            *next += 1;
-                        }
+                        let start = *next;
+                        *next = self.reach(start, end, border);
+                        (start..*next).for_each(|i| indices.push(self.indices.get(i as usize) as u32));
                         offsets.push(indices.len() as u32);
                     }
                 }
@@ -333,21 +333,28 @@ impl Runs {
 
     /// For each block but the first: where it begins in A, for each line, and where in B∖A.
     #[cold]
-    fn find_borders(&self, blocks: usize) -> Vec<u32> {
+    fn find_borders(&self) -> Vec<u32> {
         let lines = self.splits.len();
         let ends: Vec<u32> = self.splits.iter().chain(&self.offsets[1..]).copied().collect();
         let mut next: Vec<u32> = self.offsets[..lines].iter().chain(&self.splits).copied().collect();
-        let mut borders = Vec::with_capacity((blocks - 1) * ends.len());
-        for block in 1..blocks {
+        let mut borders = Vec::with_capacity((self.blocks - 1) * ends.len());
+        for block in 1..self.blocks {
             let border = self.block(block).start;
             for (next, &end) in next.iter_mut().zip(&ends) {
-                while *next < end && self.indices.get(*next as usize) < border {
-                    *next += 1;
-                }
+                *next = self.reach(*next, end, border);
             }
             borders.extend_from_slice(&next);
         }
         borders
+    }
+
+    /// Where a run that goes on at `next`, and ends at `end`, gets to the index `border`.
+    #[inline(never)]
+    fn reach(&self, mut next: u32, end: u32, border: usize) -> u32 {
+        while next < end && self.indices.get(next as usize) < border {
+            next += 1;
+        }
+        next
     }
 
     /// `(start, split, end)` of one line.

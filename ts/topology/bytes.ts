@@ -39,7 +39,7 @@ function patternBytes(pattern: CsrPattern): number {
 }
 
 /** Row and column order of the entries, 16 bits where they fit, each with offsets and splits, and the way from one to the other. Not
- * the borders of blocks, at most a byte per entry. */
+ * what products of wide layers make at first use, at most 5 bytes per entry: see `pattern.rs`. */
 export function patternBytesInWasm({ rows, cols, nnz }: CsrPattern): number {
   const width = (bound: number) => (bound <= 1 << 16 ? 2 : 4);
   return nnz * (width(cols) + width(rows) + 4) + 4 * (2 * rows + 1 + 2 * cols + 1);

@@ -13,14 +13,12 @@
 
 use super::{PANEL, full, panels, touch, touching_pays};
 use crate::lanes::{F32x4, Gather, Row};
-use crate::pattern::{CsrPattern, Index, Indices, Lines};
+use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE};
 use std::ops::Range;
 
-/// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache. Half as many where units go block by block, unless a
-/// block is wider than `WIDE`, so that too few would fall to each of its lines.
+/// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache. Half as many where units go block by block, unless
+/// these are wider than [`MIDDLE`], so that too few would fall to each line.
 const BLOCK: usize = 1 << 15;
-/// Units.
-const WIDE: usize = 2048;
 
 /// What is added to dValues beside the loss: `decay · value`, with one factor for the forward set A and one for B∖A.
 /// Top-KAST's penalty λ/2·θ² on A and λ/(2D)·θ² on B∖A has the factors λ and λ/D.
@@ -67,7 +65,6 @@ pub struct Backward<'a> {
     pub(super) batch: usize,
     decay: Decay,
     chunks: usize,
-    blocks: usize,
     /// Whether there is a B∖A.
     explores: bool,
     touches: bool,
@@ -80,7 +77,7 @@ impl<'a> Backward<'a> {
         assert!(x.len() == panels(batch) * pattern.cols());
         assert!(dy.len() == panels(batch) * pattern.rows());
         let blocks = pattern.by_column.blocks();
-        let entries = if blocks > 1 && pattern.by_column.block(0).len() <= WIDE { BLOCK / 2 } else { BLOCK };
+        let entries = if blocks > 1 && pattern.by_column.block(0).len() <= MIDDLE.width { BLOCK / 2 } else { BLOCK };
         let chunks = pattern.nnz().div_ceil(entries * blocks).max(1);
         Self {
             pattern,
@@ -90,7 +87,6 @@ impl<'a> Backward<'a> {
             batch,
             decay,
             chunks,
-            blocks,
             explores: pattern.nnz_of_a() < pattern.nnz(),
             touches: touching_pays(dy.len(), pattern.rows(), pattern.nnz() / chunks),
         }
@@ -108,11 +104,11 @@ impl<'a> Backward<'a> {
         let by_column = &self.pattern.by_column;
         let columns = by_column.piece(i, self.chunks);
         let Scratch { positions, values, partial, .. } = scratch;
-        for block in 0..self.blocks {
-            let lines = by_column.lines(columns.clone(), block, self.blocks);
+        for block in 0..by_column.blocks() {
+            let lines = by_column.lines(columns.clone(), block);
             let position = &self.pattern.row_position;
             positions.clear();
-            if self.blocks == 1 {
+            if by_column.blocks() == 1 {
                 // Whole columns follow one another.
                 positions.extend_from_slice(&position[by_column.offsets[columns.start] as usize..by_column.offsets[columns.end] as usize]);
             } else {
@@ -338,7 +334,7 @@ fn sddmm_32<'a, const FIRST: bool>(dy: impl Iterator<Item = [&'a Row; 2]>, x: [[
     }
 }
 
-/// All chunks, one after the other, or the dense products of a layer that has all weights. See [`Backward::chunk`].
+/// All chunks, one after the other, or the dense products of a layer that has all or most of its weights. See [`Backward::chunk`].
 pub fn backward(products: &Backward<'_>, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
     let pattern = products.pattern;
     if full::serves_backward(pattern, products.batch) {

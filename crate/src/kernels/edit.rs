@@ -239,9 +239,9 @@ fn check(pattern: &CsrPattern, rows: &Range<usize>, theta: &[f32], values: &[f32
 /// Calls `visit(position, flat index)` for each entry of A, and of B∖A with `rest`.
 #[inline(always)]
 fn each(pattern: &CsrPattern, rows: Range<usize>, rest: bool, mut visit: impl FnMut(usize, usize)) {
-    for (first, row) in rows.enumerate() {
+    for (line, row) in rows.enumerate() {
         let (start, split, end) = pattern.by_row.line(row);
         let run = start..if rest { end } else { split };
-        pattern.by_row.indices().for_each(run, |i, column| visit(i, first * pattern.cols() + column));
+        pattern.by_row.indices().for_each(run, |i, column| visit(i, line * pattern.cols() + column));
     }
 }

@@ -62,7 +62,6 @@ pub struct Forward<'a> {
     pub(super) activation: Activation,
     tile: Tile,
     pieces: usize,
-    blocks: usize,
     touches: bool,
     /// The entries of A in the order of the blocks, if that is the order of `values`.
     block_by_block: Option<&'a Runs>,
@@ -82,11 +81,10 @@ impl<'a> Forward<'a> {
         assert!(values.len() == pattern.nnz());
         assert!(bias.is_none_or(|b| b.len() == pattern.rows()));
         assert!(x.len() == panels(batch) * pattern.cols());
-        let blocks = pattern.by_row.blocks();
         // Each piece would go through all blocks of X anew.
-        let pieces = if blocks > 1 { 1 } else { pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES) };
+        let pieces = if pattern.by_row.blocks() > 1 { 1 } else { pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES) };
         let touches = touching_pays(x.len(), pattern.cols(), pattern.nnz());
-        Self { pattern, values, bias, x, batch, activation, tile, pieces, blocks, touches, block_by_block: None }
+        Self { pattern, values, bias, x, batch, activation, tile, pieces, touches, block_by_block: None }
     }
 
     /// The same over entries in the order of the blocks, with a copy of their values, where the pattern has them.
@@ -99,7 +97,7 @@ impl<'a> Forward<'a> {
         values.resize(entries.indices().len(), 0.0);
         for row in 0..rows {
             let (mut next, _, _) = by_row.line(row);
-            for block in 0..self.blocks {
+            for block in 0..by_row.blocks() {
                 let (start, end, _) = entries.line(block * rows + row);
                 values[start..end].copy_from_slice(&self.values[next..][..end - start]);
                 next += end - start;
@@ -137,7 +135,7 @@ impl<'a> Forward<'a> {
         let first = i / self.pieces * self.together();
         let last = panels(self.batch).min(first + self.together());
         let of = |panel: usize| &self.x[panel * cols..][..cols];
-        for block in 0..self.blocks {
+        for block in 0..self.pattern.by_row.blocks() {
             let part = Part { of: self, block };
             // The pieces after the first find them there.
             if self.touches && lines.start == 0 {
@@ -232,13 +230,13 @@ impl<'a> Part<'a> {
     /// The entries of A that each of some rows has in this block.
     #[inline(always)]
     fn runs(&self, lines: &Range<usize>) -> Spans<'a> {
-        let Forward { pattern, blocks, .. } = *self.of;
+        let pattern = self.of.pattern;
         match self.of.block_by_block {
             Some(entries) => {
                 let first = self.block * pattern.rows();
-                entries.lines(first + lines.start..first + lines.end, 0, 1).a
+                entries.lines(first + lines.start..first + lines.end, 0).a
             }
-            None => pattern.by_row.lines(lines.clone(), self.block, blocks).a,
+            None => pattern.by_row.lines(lines.clone(), self.block).a,
         }
     }
 
@@ -255,7 +253,7 @@ impl<'a> Part<'a> {
 
     #[inline(always)]
     fn end<const V: usize>(&self, sums: [F32x4; V]) -> [F32x4; V] {
-        if self.block + 1 == self.of.blocks { self.of.activation.of(sums) } else { sums }
+        if self.block + 1 == self.of.pattern.by_row.blocks() { self.of.activation.of(sums) } else { sums }
     }
 }
 
@@ -298,7 +296,7 @@ pub fn forward(product: &Forward<'_>, y: &mut [Row], scratch: &mut full::Scratch
     if full::serves(product.pattern, product.batch) {
         full::forward(product, y, scratch);
     } else if product.pattern.rows() > 0 {
-        let product = product.block_by_block(scratch.rows());
+        let product = product.block_by_block(&mut scratch.rows);
         (0..product.chunks()).for_each(|i| product.chunk(i, y));
     }
 }

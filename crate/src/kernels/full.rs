@@ -20,7 +20,7 @@ use std::ops::Range;
 #[derive(Default)]
 pub struct Scratch {
     dense: dense::Scratch,
-    rows: Vec<f32>,
+    pub(super) rows: Vec<f32>,
     /// Some rows of W, and then of dW, with what is not stored: 1 KB for each feature.
     filled: Vec<f32>,
 }
@@ -28,32 +28,31 @@ pub struct Scratch {
 /// Units whose rows are filled up at once. 512 are as fast, fewer are not.
 const UNITS: usize = 256;
 
-impl Scratch {
-    pub(super) fn rows(&mut self) -> &mut Vec<f32> {
-        &mut self.rows
-    }
-}
-
 /// Units and features, and weights, from which on packing and half-empty tiles pay: 10×1024 takes 2.5 times as long as with sparse products, 120×400 as long.
 const LEAST: (usize, usize) = (64, 1 << 16);
 
 /// Weights beyond which they and what belongs to them fill more than a second-level cache of 1 MB.
-const LARGE: f64 = 524_288.0;
+const LARGE: usize = 1 << 19;
 
 /// Whether these products are the ones to take: not for few samples either, of which sparse ones load only what is there.
 pub fn serves(pattern: &CsrPattern, batch: usize) -> bool {
-    let (units, features) = (pattern.rows(), pattern.cols());
-    let large = units.min(features) >= LEAST.0 && pattern.nnz() >= LEAST.1;
-    large && batch > PANEL / 2 && pattern.nnz_of_a() == units * features
+    filled(pattern, batch) == 1.0
 }
 
 /// Whether the backward pass takes them even if some weights are missing. Filling up and picking out costs what 17 samples' products do, and to change a large
 /// layer's order and back as much as 60: equal at a density of 0.65 for 64 samples, at 0.77 for 128.
 pub fn serves_backward(pattern: &CsrPattern, batch: usize) -> bool {
-    let (places, a) = (pattern.rows() as f64 * pattern.cols() as f64, pattern.nnz_of_a() as f64);
-    let samples = batch as f64;
-    let most = a >= LARGE && a >= places * f64::max(0.625, (samples + 17.0) / (samples + 60.0));
-    serves(pattern, batch) || most && batch > PANEL / 2 && pattern.rows().min(pattern.cols()) >= LEAST.0
+    let (filled, samples) = (filled(pattern, batch), batch as f64);
+    filled == 1.0 || pattern.nnz_of_a() >= LARGE && filled >= f64::max(0.625, (samples + 17.0) / (samples + 60.0))
+}
+
+/// The share of its places that A has, of a layer and a batch large enough for dense products; else 0.
+fn filled(pattern: &CsrPattern, batch: usize) -> f64 {
+    let (units, features) = (pattern.rows(), pattern.cols());
+    if batch <= PANEL / 2 || units.min(features) < LEAST.0 || pattern.nnz() < LEAST.1 {
+        return 0.0;
+    }
+    pattern.nnz_of_a() as f64 / (units as f64 * features as f64)
 }
 
 /// As the chunks of [`Forward`], to the bit: each output starts at its bias and adds its terms in the same order.
@@ -75,37 +74,51 @@ pub(super) fn forward(product: &Forward, y: &mut [Row], scratch: &mut Scratch) {
 
 /// As the chunks of [`Backward`], dX to the bit if dY is finite; an entry of dW adds its terms sample by sample, not lane by lane.
 pub(super) fn backward(products: &Backward, dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
-    let Backward { pattern, values, x, dy, batch, .. } = *products;
+    let Backward { pattern, values, batch, .. } = *products;
     let (units, features) = (pattern.rows(), pattern.cols());
-    let whole = pattern.nnz_of_a() == units * features;
     let Scratch { dense, rows, filled } = scratch;
-    rows.resize(batch * features, 0.0);
-    let x = Panels { panels: x, lines: features, first: 0 };
-    let start = &|i: usize| i * features;
-    let size = if whole { units } else { UNITS };
-    for first in (0..units).step_by(size) {
-        let here = first..units.min(first + size);
-        filled.resize(if whole { 0 } else { here.len() * features }, 0.0);
-        let dy = Panels { panels: dy, lines: units, first };
+    if serves(pattern, batch) {
         if dx.is_some() {
-            if !whole {
+            add_dx(products, 0..units, values, rows, dense);
+        }
+        set_dw(products, 0..units, d_values, dense);
+    } else {
+        for first in (0..units).step_by(UNITS) {
+            let here = first..units.min(first + UNITS);
+            filled.resize(here.len() * features, 0.0);
+            if dx.is_some() {
                 filled.fill(0.0);
                 edit::scatter(pattern, here.clone(), false, values, filled);
+                add_dx(products, here.clone(), filled, rows, dense);
             }
-            let w = Matrix { values: if whole { values } else { filled }, cols: features };
-            let (dy, w) = (Operand { matrix: &dy, lines_adjacent: true }, Operand { matrix: &w, lines_adjacent: true });
-            multiply([batch, features, here.len()], dy, w, Target { values: rows, start, add: first > 0, bias: None, relu: false }, dense);
-        }
-        let (dy, x) = (Operand { matrix: &dy, lines_adjacent: false }, Operand { matrix: &x, lines_adjacent: false });
-        let dw = if whole { &mut *d_values } else { &mut *filled };
-        multiply([here.len(), features, batch], dy, x, Target { values: dw, start, add: false, bias: None, relu: false }, dense);
-        if !whole {
+            set_dw(products, here.clone(), filled, dense);
             edit::gather(pattern, here, filled, d_values);
         }
     }
     if let Some(dx) = dx {
         pack::pack(rows, dx, batch, features);
     }
+}
+
+/// What some units, of which `w [units.len(), features]` are the rows of W, add to dX `[batch, features]`; the first ones start it.
+fn add_dx(products: &Backward, units: Range<usize>, w: &[f32], dx: &mut Vec<f32>, scratch: &mut dense::Scratch) {
+    let Backward { pattern, dy, batch, .. } = *products;
+    let features = pattern.cols();
+    dx.resize(batch * features, 0.0);
+    let (dy, w) = (Panels { panels: dy, lines: pattern.rows(), first: units.start }, Matrix { values: w, cols: features });
+    let (dy, w) = (Operand { matrix: &dy, lines_adjacent: true }, Operand { matrix: &w, lines_adjacent: true });
+    let dx = Target { values: dx, start: &|sample| sample * features, add: units.start > 0, bias: None, relu: false };
+    multiply([batch, features, units.len()], dy, w, dx, scratch);
+}
+
+/// Overwrites the rows of some units, `dw [units.len(), features]`.
+fn set_dw(products: &Backward, units: Range<usize>, dw: &mut [f32], scratch: &mut dense::Scratch) {
+    let Backward { pattern, x, dy, batch, .. } = *products;
+    let features = pattern.cols();
+    let (dy, x) = (Panels { panels: dy, lines: pattern.rows(), first: units.start }, Panels { panels: x, lines: features, first: 0 });
+    let (dy, x) = (Operand { matrix: &dy, lines_adjacent: false }, Operand { matrix: &x, lines_adjacent: false });
+    let dw = Target { values: dw, start: &|unit| unit * features, add: false, bias: None, relu: false };
+    multiply([units.len(), features, batch], dy, x, dw, scratch);
 }
 
 /// Panels as a matrix `[lines, samples]`.
