@@ -79,20 +79,20 @@ export function peakGflops(): number {
 }
 
 /**
- * The floating-point operations that the peak loop does while `run` runs: its time in the machine's own measure. Each run stands between two turns of the
- * peak loop and counts only where these agree within a tenth, so that a machine that changes its speed does not change the result. The median over `ms`
- * of runs, 9 at least.
+ * The floating-point operations that the peak loop, or another `loop` that returns how many it did, does while `run` runs: its time in the machine's own
+ * measure. Each run stands between two turns of the loop and counts only where these agree within a tenth, so that a machine that changes its speed does
+ * not change the result. The median over `ms` of runs, 9 at least.
  */
-export function costAtPeak(run: () => unknown, ms = 250): number {
+export function costAtPeak(run: () => unknown, ms = 250, loop: () => number = () => kernels.peak(20_000)): number {
   // Browsers round the time to 5 or 100 µs.
   const least = 20 * clockStep();
   let turn = least;
   const speed = () => {
     // Its first round after other work is a tenth slower.
-    kernels.peak(20_000);
+    loop();
     const begin = performance.now();
     let flops = 0;
-    do flops += kernels.peak(20_000);
+    do flops += loop();
     while (performance.now() - begin < turn);
     return flops / (performance.now() - begin);
   };
@@ -129,12 +129,21 @@ function clockStep(): number {
 }
 
 /** The share of the multiply-add peak that `run` reaches with `flops` operations. See {@link costAtPeak}. */
-export function shareOfPeak(run: () => unknown, flops: number, ms?: number): number {
-  return flops / costAtPeak(run, ms);
+export function shareOfPeak(run: () => unknown, flops: number, ms?: number, loop?: () => number): number {
+  return flops / costAtPeak(run, ms, loop);
 }
 
-/** Forward and backward product of a layer `[size, size]` on panels, as shares of the multiply-add peak. */
-export function kernelShares({ density, batch, size = 1024, ms }: { density: number; batch: number; size?: number; ms?: number }): {
+/** A layer `[size, size]` (default 1024), and how its products are measured: see {@link costAtPeak}. */
+export interface Measured {
+  density: number;
+  batch: number;
+  size?: number;
+  ms?: number;
+  loop?: () => number;
+}
+
+/** Forward and backward product of a layer on panels, as shares of the multiply-add peak. */
+export function kernelShares({ density, batch, size = 1024, ms, loop }: Measured): {
   forward: number;
   backward: number;
   /** The backward pass without dX. */
@@ -160,9 +169,9 @@ export function kernelShares({ density, batch, size = 1024, ms }: { density: num
   // Until the tile is chosen.
   for (const begin = performance.now(); performance.now() - begin < 400; ) forward();
   const shares = {
-    forward: shareOfPeak(forward, work, ms),
-    backward: shareOfPeak(backward(true), 2 * work, ms),
-    firstLayer: shareOfPeak(backward(false), work, ms),
+    forward: shareOfPeak(forward, work, ms, loop),
+    backward: shareOfPeak(backward(true), 2 * work, ms, loop),
+    firstLayer: shareOfPeak(backward(false), work, ms, loop),
   };
   for (const used of [x, dy, y, values]) used.free();
   kernels.releasePattern(pattern);
