@@ -8,7 +8,8 @@ import { backward, forward } from '../dist/wasm/convolution.js';
 import { releasePattern } from '../dist/wasm/kernels.js';
 import { WasmArray } from '../dist/wasm/memory.js';
 import * as rust from '../wasm/kernels.js';
-import { check, crossing, leastCosts, markdown, median, peakGflops, record } from './support.mjs';
+import { quietCosts } from './reference.mjs';
+import { check, crossing, markdown, median, peakGflops, record } from './support.mjs';
 
 /** Layers of LeNet-5's kind and of a VGG's: image, channels, kernel, filters, padding, stride, batch. */
 const LAYERS = [
@@ -117,7 +118,7 @@ function sparseCosts(layer, density, ms) {
   // Until the tile is chosen.
   for (const begin = performance.now(), calls = { n: 0 }; performance.now() - begin < 400 || calls.n < 100; calls.n++) down();
   const runs = { down, up: () => free(up()) };
-  const costs = leastCosts(runs, ms);
+  const costs = quietCosts(runs, ms);
   const parts = { down: partOf('forward', runs.down, ms), up: partOf('backward', runs.up, ms) };
   values.free();
   releasePattern(pattern);
@@ -134,7 +135,7 @@ function sparseCosts(layer, density, ms) {
 function denseStep({ window, batch, x, dy, size }, ms) {
   const w = numbers(new Random(3), size);
   const [y, dx] = [new Float32Array(dy.length), new Float32Array(x.length)];
-  const costs = leastCosts(
+  const costs = quietCosts(
     {
       forward: () => convForward(window, batch, x, w, undefined, false, y),
       inputs: () => convInputGradient(window, batch, dy, w, dx),
@@ -167,7 +168,7 @@ export async function run({ short }) {
     results.push({ layer: layer.name, dense, points, even });
   }
   const head = ['layer', 'density', 'forward', 'backward', 'whole op: forward', 'backward', 'step against dense', 'even at density'];
-  const text = `Share of the multiply-add peak of the same process (${peak.toFixed(1)} GFLOP/s); taps on the padding are no work. Whole operations go from tfjs's layout to tfjs's layout, x packed for both passes; the least of three turns. The kernels alone are the products within them, without copies, packing, sums of lanes and the order of weights: their median part of the operation's time. A dense step is our own forward product, dX and dW.\n\n${markdown(head, rows)}`;
+  const text = `Share of the multiply-add peak of the same process (${peak.toFixed(1)} GFLOP/s); taps on the padding are no work. Whole operations go from tfjs's layout to tfjs's layout, x packed for both passes; measured with the core to ourselves. The kernels alone are the products within them, without copies, packing, sums of lanes and the order of weights: their median part of the operation's time. A dense step is our own forward product, dX and dW.\n\n${markdown(head, rows)}`;
   console.log(text);
   if (!short) record('conv_sparse', { peakGflops: peak, results }, text);
 }

@@ -3,6 +3,7 @@
 // products when the core has another user: shares of the peak were then a third too low, for minutes. `--update` writes the record.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { kernelShares } from '../dist/cli/measure.js';
 import { randomPattern } from '../dist/index.js';
 import { windowOver } from '../dist/pattern/window.js';
@@ -13,7 +14,8 @@ import { referenceLoop } from './reference.mjs';
 import { machine, markdown, median, shareOfPeak } from './support.mjs';
 
 const LEAST = 0.8;
-const ATTEMPTS = 8;
+/** A pause after each lets a disturbance pass. */
+const ATTEMPTS = 12;
 const file = new URL('record/shares.json', import.meta.url);
 
 /** Shares of what `loop` reaches, by product; of the multiply-add peak where none is given. */
@@ -63,7 +65,7 @@ export async function run({ short, update }) {
   const key = `${cpu}, Node ${node.slice(1).split('.')[0]}, ${binary}`;
   const records = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
   const record = update ? undefined : records[key];
-  const loop = await referenceLoop();
+  const loop = referenceLoop();
   const ms = short ? 60 : 300;
   const found = {};
   // The best of the attempts; what goes on record is their middle.
@@ -72,6 +74,7 @@ export async function run({ short, update }) {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     for (const [name, share] of Object.entries(measured(ms, loop))) found[name] = [...(found[name] ?? []), share];
     if (!update && low().length === 0) break;
+    await setTimeout(1000);
   }
   const percent = (share) => (share === undefined ? '' : `${(100 * share).toFixed(0)} %`);
   const best = Object.fromEntries(Object.entries(found).map(([name, shares]) => [name, chosen(shares)]));

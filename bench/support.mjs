@@ -4,7 +4,6 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { costAtPeak } from '../dist/cli/measure.js';
 import { memory } from '../dist/index.js';
 
 export { check, costAtPeak, crossing, interleaved, median, peakGflops, shareOfPeak } from '../dist/cli/measure.js';
@@ -28,15 +27,6 @@ export function machine() {
     v8: process.versions.v8,
     binary: memory().variant,
   };
-}
-
-/**
- * What each of some runs costs, in floating-point operations of the peak loop: the least of three turns, because other users of the machine can only add to it.
- * @param {Record<string, () => unknown>} runs @param {number} ms for each of them
- */
-export function leastCosts(runs, ms) {
-  const turns = [0, 1, 2].map(() => Object.values(runs).map((run) => costAtPeak(run, ms / 3)));
-  return Object.fromEntries(Object.keys(runs).map((name, i) => [name, Math.min(...turns.map((costs) => costs[i]))]));
 }
 
 /** @param {string[]} head @param {(string | number)[][]} rows */
