@@ -20,7 +20,7 @@ pub(crate) const MIDDLE: Block = Block { width: 2048, least: 32, most: usize::MA
 const FAR: Block = Block { width: 4096, least: 8, most: usize::MAX };
 /// Features of which two panels fill a first-level cache of 48 kB: forward 64 → 67 % of peak at 1024×1024, density 0.2; of 2048×2048 it would be 61 → 54.
 /// Without fused multiply-add one panel at a time goes through, and gains nothing.
-const NEAR: Block = Block { width: 384, least: 24, most: if cfg!(target_feature = "relaxed-simd") { 1 << 18 } else { 0 } };
+const NEAR: Block = Block { width: 384, least: 52, most: if cfg!(target_feature = "relaxed-simd") { 1 << 18 } else { 0 } };
 
 /// Where the entries of a `[rows, cols]` matrix are, in CSR form, and the same entries in column order for the backward pass.
 ///
@@ -81,6 +81,12 @@ impl Spans<'_> {
         self.starts.len()
     }
 
+    /// The first `count` of them, which the compiler then knows to be there.
+    #[inline(always)]
+    pub fn first(self, count: usize) -> Self {
+        Spans { starts: &self.starts[..count], ends: &self.ends[..count] }
+    }
+
     /// An iterator instead, zipped with others, keeps its state on V8's stack.
     #[inline(always)]
     pub fn at(self, line: usize) -> Range<usize> {
@@ -102,6 +108,12 @@ impl<'a, I> Bounded<'a, I> {
 
     pub fn bound(self) -> usize {
         self.bound
+    }
+
+    /// Some of them.
+    #[inline(always)]
+    pub fn slice(self, range: Range<usize>) -> Self {
+        Self { indices: &self.indices[range], ..self }
     }
 }
 
@@ -187,7 +199,9 @@ impl CsrPattern {
             }
         }
         let (by_column, row_position) = column_order(cols, &row_offsets, &row_splits, &col_indices);
-        let by_row = Runs::new(row_offsets, row_splits, col_indices, cols, &[NEAR, MIDDLE, FAR]);
+        // The forward pass is over A.
+        let of_a = row_splits.iter().zip(&row_offsets).map(|(split, start)| (split - start) as usize).sum();
+        let by_row = Runs::new(row_offsets, row_splits, col_indices, cols, &[NEAR, MIDDLE, FAR], of_a);
         Ok(Self { by_row, by_column, row_position })
     }
 
@@ -237,9 +251,8 @@ impl CsrPattern {
 }
 
 impl Runs {
-    /// Indices below `bound`, in the first of the `kinds` of blocks that pays.
-    fn new(offsets: Vec<u32>, splits: Vec<u32>, indices: Vec<u32>, bound: usize, kinds: &[Block]) -> Self {
-        let entries = indices.len();
+    /// Indices below `bound`, in the first of the `kinds` of blocks that pays for a product over so many `entries`.
+    fn new(offsets: Vec<u32>, splits: Vec<u32>, indices: Vec<u32>, bound: usize, kinds: &[Block], entries: usize) -> Self {
         let least = |kind: &Block| (kind.least * bound.div_ceil(kind.width)) as u64 * splits.len() as u64;
         let pays = |kind: &&Block| least(kind) <= entries as u64 && entries <= kind.most;
         let blocks = kinds.iter().find(pays).map_or(1, |kind| bound.div_ceil(kind.width)).max(1);
@@ -326,7 +339,7 @@ impl Runs {
                     }
                 }
                 let splits = offsets[1..].to_vec();
-                Box::new(Runs::new(offsets, splits, indices, self.bound, &[]))
+                Box::new(Runs::new(offsets, splits, indices, self.bound, &[], 0))
             })
         })
     }
@@ -396,11 +409,16 @@ impl Indices {
 
 /// The two widths of [`Indices`], for kernels that are compiled for each.
 pub(crate) trait Index: Copy + Into<u32> {
+    /// Whether lines come from far away, a whole cache line each: kernels of their own for few samples, or with less to do between lines, gain nothing.
+    const WIDE: bool;
+
     /// The indices, which the caller has found to be of this width.
     fn of(indices: &Indices) -> &[Self];
 }
 
 impl Index for u16 {
+    const WIDE: bool = false;
+
     #[inline(always)]
     fn of(indices: &Indices) -> &[u16] {
         match indices {
@@ -411,6 +429,8 @@ impl Index for u16 {
 }
 
 impl Index for u32 {
+    const WIDE: bool = true;
+
     #[inline(always)]
     fn of(indices: &Indices) -> &[u32] {
         match indices {
@@ -450,5 +470,6 @@ fn column_order(cols: usize, row_offsets: &[u32], row_splits: &[u32], col_indice
             }
         }
     }
-    (Runs::new(offsets, splits, row_indices, rows, &[MIDDLE, FAR]), row_position)
+    let entries = row_indices.len();
+    (Runs::new(offsets, splits, row_indices, rows, &[MIDDLE, FAR], entries), row_position)
 }

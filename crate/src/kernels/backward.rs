@@ -12,8 +12,8 @@
 //! A layer that has all weights, or a large one that has most, takes dense products: see [`full`].
 
 use super::{PANEL, full, panels, touch, touching_pays};
-use crate::lanes::{F32x4, Gather, Row};
-use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE};
+use crate::lanes::{F32x4, Gather, Row, Walk};
+use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE, Spans};
 use std::ops::Range;
 
 /// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache. Half as many where units go block by block, unless
@@ -65,8 +65,8 @@ pub struct Backward<'a> {
     pub(super) batch: usize,
     decay: Decay,
     chunks: usize,
-    /// Whether there is a B∖A.
-    explores: bool,
+    /// Whether each column's entries follow those of the column before: one block, no B∖A.
+    whole: bool,
     touches: bool,
 }
 
@@ -87,7 +87,7 @@ impl<'a> Backward<'a> {
             batch,
             decay,
             chunks,
-            explores: pattern.nnz_of_a() < pattern.nnz(),
+            whole: blocks == 1 && pattern.nnz_of_a() == pattern.nnz(),
             touches: touching_pays(dy.len(), pattern.rows(), pattern.nnz() / chunks),
         }
     }
@@ -120,7 +120,8 @@ impl<'a> Backward<'a> {
             // Overwritten by the first panel: what an earlier block left there does not matter.
             partial.resize(positions.len().max(partial.len()), [0.0; 4]);
             let partial = &mut partial[..positions.len()];
-            if self.batch <= PANEL / 2 {
+            // Few samples, and wide layers, have no kernel of their own for the first panel.
+            if self.batch <= PANEL / 2 || matches!(by_column.indices(), Indices::U32(_)) {
                 partial.fill([0.0; 4]);
             }
             values.clear();
@@ -167,36 +168,46 @@ impl<'a> Block<'a> {
         }
     }
 
+    // Neither: it would make `chunk` a large function, 5 % slower for a few samples.
+    #[inline(never)]
     fn both_products<I: Index>(&self, dx: &mut [Row], partial: &mut [[f32; 4]]) {
         let (batch, cols) = (self.of.batch, self.of.pattern.cols());
         for (panel, dx) in dx.chunks_exact_mut(cols).enumerate() {
             self.touch_dy(panel..panel + 1);
             match batch - panel * PANEL {
-                ..5 => self.both_columns::<false, 1, true, I>(panel, dx, partial),
-                5..9 => self.both_columns::<false, 2, true, I>(panel, dx, partial),
-                _ if panel > 0 && self.of.explores => self.both_columns::<false, 4, true, I>(panel, dx, partial),
-                _ if panel > 0 => self.both_columns::<false, 4, false, I>(panel, dx, partial),
-                _ => self.both_columns::<true, 4, true, I>(panel, dx, partial),
+                ..5 if !I::WIDE => self.both_columns::<false, 1, I>(panel, dx, partial),
+                5..9 if !I::WIDE => self.both_columns::<false, 2, I>(panel, dx, partial),
+                _ if panel == 0 && !I::WIDE => self.both_columns::<true, 4, I>(panel, dx, partial),
+                _ if self.of.whole && !I::WIDE => self.whole_columns::<I>(panel, dx, partial),
+                _ => self.both_columns::<false, 4, I>(panel, dx, partial),
             }
         }
     }
 
-    // Not inlined, like the others that hold the loops: in one large function V8 keeps the loops' own numbers on the stack. Without `REST` for patterns
-    // that have none: 4 % at a density of 0.01.
+    /// A panel after the first, with 9 samples or more, of columns in one block and without B∖A. See [`Walk`]: 60 → 67 % of peak at a density of 0.01.
+    ///
+    /// Not inlined, like the others that hold the loops: in one large function V8 keeps the loops' own numbers on the stack.
     #[inline(never)]
-    fn both_columns<const FIRST: bool, const V: usize, const REST: bool, I: Index>(
-        &self,
-        panel: usize,
-        dx: &mut [Row],
-        partial: &mut [[f32; 4]],
-    ) {
+    fn whole_columns<I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
+        let columns = self.lines.a.len();
+        let (x, dx) = (&self.x(panel)[self.first_column..][..columns], &mut dx[self.first_column..][..columns]);
+        let (mut entries, lines, first) = self.walk::<1, I>([self.dy(panel)], self.values, partial);
+        for i in 0..columns {
+            let (x, mut sums) = (x[i].lanes(), Row::ZERO.lanes());
+            entries.until_adding(lines.at(i).end - first, |[dy], value, partial| both_of::<false, 4>(dy, value, x, partial, &mut sums));
+            dx[i].set(sums);
+        }
+    }
+
+    #[inline(never)]
+    fn both_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
         let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
         let (mut values, mut partial) = (self.values, partial);
         let Lines { a, rest } = self.lines;
         let (x, dx) = (&x[self.first_column..][..a.len()], &mut dx[self.first_column..][..a.len()]);
         for i in 0..a.len() {
             let (of_a, of_rest, next);
-            let (a, rest) = (a.at(i), if REST { rest.at(i) } else { 0..0 });
+            let (a, rest) = (a.at(i), rest.at(i));
             let entries = a.len() + rest.len();
             (of_a, next) = partial.split_at_mut(a.len());
             (of_rest, partial) = next.split_at_mut(rest.len());
@@ -208,24 +219,25 @@ impl<'a> Block<'a> {
         }
     }
 
+    #[inline(never)]
     fn sddmm<I: Index>(&self, partial: &mut [[f32; 4]]) {
         let panels = panels(self.of.batch);
-        let full = self.of.batch / PANEL;
-        for pair in 0..full / 2 {
+        let paired = if I::WIDE { 0 } else { self.of.batch / PANEL / 2 };
+        for pair in 0..paired {
             self.touch_dy(2 * pair..2 * pair + 2);
-            if pair == 0 {
-                self.pair::<true, I>(0, partial);
-            } else {
-                self.pair::<false, I>(2 * pair, partial);
+            match pair {
+                0 => self.pair::<true, I>(0, partial),
+                _ if self.of.whole => self.whole_pair::<I>(2 * pair, partial),
+                _ => self.pair::<false, I>(2 * pair, partial),
             }
         }
-        for panel in full / 2 * 2..panels {
+        for panel in 2 * paired..panels {
             self.touch_dy(panel..panel + 1);
             match self.of.batch - panel * PANEL {
-                ..5 => self.single_columns::<false, 1, I>(panel, partial),
-                5..9 => self.single_columns::<false, 2, I>(panel, partial),
-                _ if panel > 0 => self.single_columns::<false, 4, I>(panel, partial),
-                _ => self.single_columns::<true, 4, I>(panel, partial),
+                ..5 if !I::WIDE => self.single_columns::<false, 1, I>(panel, partial),
+                5..9 if !I::WIDE => self.single_columns::<false, 2, I>(panel, partial),
+                _ if panel == 0 && !I::WIDE => self.single_columns::<true, 4, I>(panel, partial),
+                _ => self.single_columns::<false, 4, I>(panel, partial),
             }
         }
     }
@@ -256,9 +268,40 @@ impl<'a> Block<'a> {
             for run in [a.at(i), rest.at(i)] {
                 let sums;
                 (sums, partial) = partial.split_at_mut(run.len());
-                sddmm_32::<FIRST>(dy.rows(run), x, sums);
+                dy.rows(run).zip(sums).for_each(|(dy, partial)| sddmm_32::<FIRST>(dy, x, partial));
             }
         }
+    }
+
+    /// As [`Block::whole_columns`].
+    #[inline(never)]
+    fn whole_pair<I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
+        let columns = self.lines.a.len();
+        let x = [panel, panel + 1].map(|panel| &self.x(panel)[self.first_column..][..columns]);
+        // The values are not looked at.
+        let (mut entries, lines, first) =
+            self.walk::<2, I>([self.dy(panel), self.dy(panel + 1)], &self.of.values[..partial.len()], partial);
+        for i in 0..columns {
+            let x = x.map(|x| x[i].lanes());
+            entries.until_adding(lines.at(i).end - first, |dy, _, partial| sddmm_32::<false>(dy, x, partial));
+        }
+    }
+
+    /// The entries, the columns, and how many entries are before them.
+    #[inline(always)]
+    fn walk<'b, const P: usize, I: Index>(
+        &self,
+        dy: [&'b [Row]; P],
+        values: &'b [f32],
+        partial: &'b mut [[f32; 4]],
+    ) -> (Walk<'b, P, I>, Spans<'b>, usize)
+    where
+        'a: 'b,
+    {
+        let by_column = &self.of.pattern.by_column;
+        let (first, _, _) = by_column.line(self.first_column);
+        let entries = by_column.bounded().slice(first..first + partial.len());
+        (Walk::new(dy, entries, values, partial), self.lines.a.first(self.lines.a.len()), first)
     }
 
     #[inline(always)]
@@ -294,16 +337,22 @@ pub(super) fn both<'a, const FIRST: bool, const V: usize>(
     mut dx: [F32x4; 4],
 ) -> [F32x4; 4] {
     for (([dy], &value), partial) in dy.zip(values).zip(partial) {
-        let weight = F32x4::splat(value);
-        let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };
-        let dy = dy.lanes();
-        for v in 0..V {
-            dx[v] = dy[v].mul_add(weight, dx[v]);
-            product = dy[v].mul_add(x[v], product);
-        }
-        product.store(partial);
+        both_of::<FIRST, V>(dy, value, x, partial, &mut dx);
     }
     dx
+}
+
+/// One entry of it.
+#[inline(always)]
+fn both_of<const FIRST: bool, const V: usize>(dy: &Row, value: f32, x: [F32x4; 4], partial: &mut [f32; 4], dx: &mut [F32x4; 4]) {
+    let weight = F32x4::splat(value);
+    let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };
+    let dy = dy.lanes();
+    for v in 0..V {
+        dx[v] = dy[v].mul_add(weight, dx[v]);
+        product = dy[v].mul_add(x[v], product);
+    }
+    product.store(partial);
 }
 
 /// As [`both`] without dX.
@@ -319,19 +368,17 @@ fn sddmm_16<'a, const FIRST: bool, const V: usize>(dy: impl Iterator<Item = [&'a
     }
 }
 
-/// As [`sddmm_16`] over two full panels.
+/// One entry over two full panels.
 #[inline(always)]
-fn sddmm_32<'a, const FIRST: bool>(dy: impl Iterator<Item = [&'a Row; 2]>, x: [[F32x4; 4]; 2], partial: &mut [[f32; 4]]) {
-    for (dy, partial) in dy.zip(partial) {
-        let mut products = [if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) }, F32x4::splat(0.0)];
-        for p in 0..2 {
-            let dy = dy[p].lanes();
-            for v in 0..4 {
-                products[p] = dy[v].mul_add(x[p][v], products[p]);
-            }
+fn sddmm_32<const FIRST: bool>(dy: [&Row; 2], x: [[F32x4; 4]; 2], partial: &mut [f32; 4]) {
+    let mut products = [if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) }, F32x4::splat(0.0)];
+    for p in 0..2 {
+        let dy = dy[p].lanes();
+        for v in 0..4 {
+            products[p] = dy[v].mul_add(x[p][v], products[p]);
         }
-        (products[0] + products[1]).store(partial);
     }
+    (products[0] + products[1]).store(partial);
 }
 
 /// All chunks, one after the other, or the dense products of a layer that has all or most of its weights. See [`Backward::chunk`].

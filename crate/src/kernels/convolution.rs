@@ -412,18 +412,20 @@ impl Weights<'_> {
     /// All filters at P neighbouring places. Not inlined, as in `forward`.
     #[inline(never)]
     fn outputs<const P: usize>(&self, parts: &[Placed<'_, P>], y: [&mut [Row]; P]) {
+        let floor = self.activation.floor();
         for filter in 0..y[0].len() {
             let mut sums = [[F32x4::splat(self.bias.map_or(0.0, |bias| bias[filter])); 4]; P];
             for part in parts {
                 let (run, rows) = part.rows(filter);
-                for (x, &value) in rows.zip(&self.values[run]) {
+                // Not a `for`, which asks of each entry whether its row is there.
+                rows.zip(&self.values[run]).for_each(|(x, &value)| {
                     for p in 0..P {
                         add(&mut sums[p], x[p], value);
                     }
-                }
+                });
             }
             for p in 0..P {
-                y[p][filter].set(self.activation.of(sums[p]));
+                y[p][filter].set(sums[p].map(|sum| sum.at_least(floor)));
             }
         }
     }

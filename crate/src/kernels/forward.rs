@@ -14,7 +14,7 @@
 //! sums under way. Two rows of 16 samples side by side were tried as well: 2 % for the relaxed tile, nothing without.
 
 use super::{PANEL, full, panels, touch, touching_pays};
-use crate::lanes::{F32x4, Gather, Row};
+use crate::lanes::{F32x4, Gather, Row, Walk};
 use crate::pattern::{CsrPattern, Index, Indices, Runs, Spans};
 use std::ops::Range;
 
@@ -26,12 +26,10 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// What it raises sums to: no branch for each row.
     #[inline(always)]
-    pub(super) fn of<const V: usize>(self, sums: [F32x4; V]) -> [F32x4; V] {
-        match self {
-            Self::Linear => sums,
-            Self::Relu => sums.map(F32x4::relu),
-        }
+    pub(super) fn floor(self) -> F32x4 {
+        F32x4::splat(if self == Self::Relu { 0.0 } else { f32::NEG_INFINITY })
     }
 }
 
@@ -63,6 +61,8 @@ pub struct Forward<'a> {
     tile: Tile,
     pieces: usize,
     touches: bool,
+    /// Whether each row's entries follow those of the row before: one block, no B∖A.
+    connected: bool,
     /// The entries of A in the order of the blocks, if that is the order of `values`.
     block_by_block: Option<&'a Runs>,
 }
@@ -84,7 +84,8 @@ impl<'a> Forward<'a> {
         // Each piece would go through all blocks of X anew.
         let pieces = if pattern.by_row.blocks() > 1 { 1 } else { pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES) };
         let touches = touching_pays(x.len(), pattern.cols(), pattern.nnz());
-        Self { pattern, values, bias, x, batch, activation, tile, pieces, touches, block_by_block: None }
+        let connected = pattern.by_row.blocks() == 1 && pattern.nnz_of_a() == pattern.nnz();
+        Self { pattern, values, bias, x, batch, activation, tile, pieces, touches, connected, block_by_block: None }
     }
 
     /// The same over entries in the order of the blocks, with a copy of their values, where the pattern has them.
@@ -143,16 +144,23 @@ impl<'a> Forward<'a> {
             }
             if last - first == 2 && self.batch >= last * PANEL {
                 let (y0, y1) = y[first * rows..last * rows].split_at_mut(rows);
-                part.pair::<I>(lines.clone(), [of(first), of(first + 1)], y0, y1);
+                let (x, y) = ([of(first), of(first + 1)], [y0, y1]);
+                if I::WIDE || self.pattern.by_row.blocks() > 1 {
+                    part.product::<2, true, true, I>(lines.clone(), x, y, PANEL);
+                } else if self.connected {
+                    part.product::<2, false, false, I>(lines.clone(), x, y, PANEL);
+                } else {
+                    part.product::<2, true, false, I>(lines.clone(), x, y, PANEL);
+                }
                 continue;
             }
             for panel in first..last {
                 let (x, y) = (of(panel), &mut y[panel * rows..][..rows]);
-                let samples = (self.batch - panel * PANEL).min(PANEL);
-                match samples {
-                    ..5 => part.few::<1, 4, I>(lines.clone(), x, y, samples),
-                    5..9 => part.few::<2, 2, I>(lines.clone(), x, y, samples),
-                    _ => part.single::<I>(lines.clone(), x, y, samples),
+                match (self.batch - panel * PANEL).min(PANEL) {
+                    PANEL if self.connected && !I::WIDE => part.product::<1, false, false, I>(lines.clone(), [x], [y], PANEL),
+                    samples @ ..5 if !I::WIDE => part.few::<1, 4, I>(lines.clone(), x, y, samples),
+                    samples @ 5..9 if !I::WIDE => part.few::<2, 2, I>(lines.clone(), x, y, samples),
+                    samples => part.product::<1, true, true, I>(lines.clone(), [x], [y], samples),
                 }
             }
         }
@@ -166,34 +174,43 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    // Not inlined: in one large function V8 keeps the loops' own numbers on the stack.
+    /// P panels side by side, of `samples` each. `GAPS`: a line's entries need not follow those of the line before. `PARTS`: of less than 16 samples, or of several
+    /// blocks. Without either there is less to do between two lines, and none of it is waited for: 50 → 60 % of peak at a density of 0.01.
+    ///
+    /// Not inlined: in one large function V8 keeps the loops' own numbers on the stack.
     #[inline(never)]
-    fn pair<I: Index>(&self, lines: Range<usize>, x: [&'a [Row]; 2], y0: &mut [Row], y1: &mut [Row]) {
-        let (x, values) = (self.gather::<2, I>(x), self.of.values);
-        let (y0, y1, runs) = (&mut y0[lines.clone()], &mut y1[lines.clone()], self.runs(&lines));
-        for i in 0..runs.len() {
-            let run = runs.at(i);
-            let mut sums = [self.start::<4>(lines.start + i, &y0[i], PANEL), self.start::<4>(lines.start + i, &y1[i], PANEL)];
-            for ([x0, x1], &value) in x.rows(run.clone()).zip(&values[run]) {
-                add(&mut sums[0], x0, value);
-                add(&mut sums[1], x1, value);
-            }
-            y0[i].set(self.end(sums[0]));
-            y1[i].set(self.end(sums[1]));
+    fn product<const P: usize, const GAPS: bool, const PARTS: bool, I: Index>(
+        &self,
+        lines: Range<usize>,
+        x: [&'a [Row]; P],
+        y: [&mut [Row]; P],
+        samples: usize,
+    ) {
+        let (count, floor) = (lines.len(), self.floor());
+        let (runs, y) = (self.runs(&lines).first(count), y.map(|y| &mut y[lines.clone()][..count]));
+        let bias = self.of.bias.map(|bias| &bias[lines.clone()][..count]);
+        let mut entries = self.walk::<P, I>(x);
+        if !GAPS && count > 0 {
+            entries.seek(runs.at(0).start);
         }
-    }
-
-    #[inline(never)]
-    fn single<I: Index>(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
-        let (x, values) = (self.gather::<1, I>([x]), self.of.values);
-        let runs = self.runs(&lines);
-        for (i, y) in y[lines.clone()].iter_mut().enumerate() {
+        for i in 0..count {
             let run = runs.at(i);
-            let mut sums = self.start::<4>(lines.start + i, y, samples);
-            for ([x], &value) in x.rows(run.clone()).zip(&values[run]) {
-                add(&mut sums, x, value);
+            if GAPS {
+                entries.seek(run.start);
             }
-            y.set(self.end(sums));
+            let mut sums = if PARTS {
+                std::array::from_fn(|p| self.start(lines.start + i, &y[p][i], samples))
+            } else {
+                [[F32x4::splat(bias.map_or(0.0, |bias| bias[i])); 4]; P]
+            };
+            entries.until(run.end, |x, value| {
+                for p in 0..P {
+                    add(&mut sums[p], x[p], value);
+                }
+            });
+            for p in 0..P {
+                y[p][i].set(sums[p].map(|sum| sum.at_least(floor)));
+            }
         }
     }
 
@@ -201,7 +218,7 @@ impl<'a> Part<'a> {
     #[inline(never)]
     fn few<const V: usize, const R: usize, I: Index>(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
         let (x, values) = (self.gather::<1, I>([x]), self.of.values);
-        let all = self.runs(&lines);
+        let (all, floor) = (self.runs(&lines), self.floor());
         for first in lines.clone().step_by(R) {
             let count = (lines.end - first).min(R);
             let runs: [Range<usize>; R] = std::array::from_fn(|r| if r < count { all.at(first - lines.start + r) } else { 0..0 });
@@ -216,10 +233,15 @@ impl<'a> Part<'a> {
                 for ([x], &value) in x.rows(rest.clone()).zip(&values[rest]) {
                     add(&mut sums[r], x, value);
                 }
-                let sums = self.end(sums[r]);
+                let sums = sums[r].map(|sum| sum.at_least(floor));
                 y[first + r].set(std::array::from_fn(|v| if v < V { sums[v] } else { F32x4::splat(0.0) }));
             }
         }
+    }
+
+    #[inline(always)]
+    fn walk<const P: usize, I: Index>(&self, x: [&'a [Row]; P]) -> Walk<'a, P, I> {
+        Walk::new(x, self.of.block_by_block.unwrap_or(&self.of.pattern.by_row).bounded(), self.of.values, &mut [])
     }
 
     #[inline(always)]
@@ -251,9 +273,11 @@ impl<'a> Part<'a> {
         std::array::from_fn(|v| if 4 * v + 4 <= samples { bias } else { bias.first(samples.saturating_sub(4 * v)) })
     }
 
+    /// What the sums are raised to: see [`Activation::floor`]. Nothing before the last block.
     #[inline(always)]
-    fn end<const V: usize>(&self, sums: [F32x4; V]) -> [F32x4; V] {
-        if self.block + 1 == self.of.pattern.by_row.blocks() { self.of.activation.of(sums) } else { sums }
+    fn floor(&self) -> F32x4 {
+        let last = self.block + 1 == self.of.pattern.by_row.blocks();
+        if last { self.of.activation.floor() } else { Activation::Linear.floor() }
     }
 }
 

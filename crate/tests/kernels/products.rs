@@ -93,6 +93,47 @@ fn forward_in_blocks_and_pieces_equals_the_reference() {
     }
 }
 
+/// A row, and a column, with more entries than a piece has: the piece before it is empty.
+#[test]
+fn a_piece_without_lines_is_no_harm() {
+    let (lines, long, batch) = (10_000, 60_000u32, 32);
+    // Line 0 has 60 000 entries, each other 14.
+    let ends = (0..lines).map(|line| long + 14 * line);
+    let offsets: Vec<u32> = std::iter::once(0).chain(ends).collect();
+    let indices: Vec<u32> = (0..long).chain((1..lines).flat_map(|line| line..line + 14)).collect();
+    let wide = CsrPattern::new(1 << 16, offsets.clone(), offsets[1..].to_vec(), indices.clone()).unwrap();
+    assert!(wide.nnz() > 3 << 16);
+    let (x, values) = (vec![Row([1.0; 16]); 2 << 16], vec![2.0; wide.nnz()]);
+    for tile in Tile::ALL {
+        let mut y = vec![Row([f32::NAN; 16]); 2 * lines as usize];
+        forward(&Forward::new(&wide, &values, None, &x, batch, Activation::Linear, tile), &mut y);
+        assert!(y.iter().enumerate().all(|(i, row)| row.0 == [if i % lines as usize == 0 { 120_000.0 } else { 28.0 }; 16]));
+    }
+
+    // The same, transposed: entry (line, index) at (index, line), those of each index by ascending line.
+    let mut columns = vec![Vec::new(); 1 << 16];
+    for line in 0..lines as usize {
+        for &index in &indices[offsets[line] as usize..offsets[line + 1] as usize] {
+            columns[index as usize].push(line as u32);
+        }
+    }
+    let ends = columns.iter().scan(0, |end, column| {
+        *end += column.len() as u32;
+        Some(*end)
+    });
+    let offsets: Vec<u32> = std::iter::once(0).chain(ends).collect();
+    let tall = CsrPattern::new(lines as usize, offsets.clone(), offsets[1..].to_vec(), columns.concat()).unwrap();
+    let (x, dy) = (vec![Row([1.0; 16]); 2 * lines as usize], vec![Row([1.0; 16]); 2 << 16]);
+    let mut dx = vec![Row([f32::NAN; 16]); x.len()];
+    for dx_out in [Some(&mut dx[..]), None] {
+        let mut d_values = vec![f32::NAN; tall.nnz()];
+        let products = Backward::new(&tall, &values, &x, &dy, batch, Decay::default());
+        backward::backward(&products, dx_out, &mut d_values, &mut Scratch::default());
+        assert!(d_values.iter().all(|&sum| sum == 32.0));
+    }
+    assert!(dx.iter().enumerate().all(|(i, row)| row.0 == [if i % lines as usize == 0 { 120_000.0 } else { 28.0 }; 16]));
+}
+
 #[test]
 fn backward_equals_the_reference() {
     let mut scratch = Scratch::default();
