@@ -22,12 +22,22 @@ const file = new URL('record/shares.json', import.meta.url);
 function measured(ms, loop) {
   const size = 512;
   const layer = { density: 0.1, batch: 64, size, ms, loop };
-  const { forward, backward, firstLayer } = kernelShares(layer);
+  const { forward, backward, firstLayer } = withBestTile(() => kernelShares(layer));
   const [m, n, k] = [64, size, size];
   const [a, b] = [new Float32Array(m * k).fill(0.5), new Float32Array(k * n).fill(0.5)];
   const product = { m, n, k, transposeA: false, transposeB: false };
   const dense = shareOfPeak(() => kernels.dense(product, 1, a, b, undefined, false), 2 * m * n * k, ms, loop);
   return { forward, backward, 'backward without dX': firstLayer, dense, ...convolutions(ms, loop) };
+}
+
+/** The best of the shares with each tile: what the first calls would find, without their noise. */
+function withBestTile(measure) {
+  const each = ['16x1', '32x1'].map((tile) => {
+    setTile(tile);
+    return measure();
+  });
+  setTile(undefined);
+  return Object.fromEntries(Object.keys(each[0]).map((name) => [name, Math.max(...each.map((shares) => shares[name]))]));
 }
 
 /** A sparse convolution of 16 images, copies and packing included. */
@@ -49,13 +59,10 @@ function convolutions(ms, loop) {
     dValues.free();
     dBias.free();
   };
-  // What the first calls would find, without their noise.
-  const shares = ['16x1', '32x1'].map((tile) => {
-    setTile(tile);
-    return shareOfPeak(forward, work, ms, loop);
-  });
-  setTile(undefined);
-  const found = { 'convolution forward': Math.max(...shares), 'convolution backward': shareOfPeak(backward, 2 * work, ms, loop) };
+  const found = {
+    'convolution forward': withBestTile(() => ({ share: shareOfPeak(forward, work, ms, loop) })).share,
+    'convolution backward': shareOfPeak(backward, 2 * work, ms, loop),
+  };
   kernels.releasePattern(pattern);
   return found;
 }
