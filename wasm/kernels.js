@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '57550883a6d156f4';
+export const STAMP = 'a7574ec4e17fc6b4';

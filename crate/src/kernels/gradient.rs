@@ -3,7 +3,7 @@
 //! A dense product whose tiles are looked at and forgotten: 4 units × 8 features over the whole batch in 8 registers. Memory is
 //! O(k + batch·out), never out·in.
 //!
-//! What limits it: the product, at 84 to 90 % of the multiply-add peak. Looking at it costs 3 % for a small k, 5 % for the sums, and 11 to 14 %
+//! What limits it: the product, at 84 to 90 % of the multiply-add peak. Looking at it costs 3 % for a small k, 14 % for the sums, and 12 %
 //! where one position in 34 is chosen: most tiles then have some, and how many is guessed wrong. No better: visiting a tile at once (5 and
 //! 19 %), or writing all its lanes and keeping those that belong, as `top_k` does (10 and 25 %: the longer text, or the call, takes registers from
 //! the product). Four samples a turn in the product: 60 % of the peak, as V8 mixes the turns until the registers run out.
