@@ -3,40 +3,16 @@
 import { Random, randomPattern } from '../dist/index.js';
 import * as kernels from '../dist/wasm/kernels.js';
 import { Panels } from '../dist/wasm/panels.js';
-import { checkAnswers, free, inWasm, NONE, numbers } from './products.mjs';
+import { checkAnswers, inWasm, NONE, numbers, sharesOnPanels } from './products.mjs';
 import { quietCosts } from './reference.mjs';
 import { markdown, peakGflops, record } from './support.mjs';
 
 const [ROWS, COLS] = [1024, 1024];
 
-/** The kernels on panels. What the backward pass does once per call (weights in column order, sums of lanes, gradients in row order) falls out of the difference of two batches. */
+/** The kernels on panels, without what the backward pass does once per call. */
 function alone(pattern, batch, ms) {
-  const random = new Random(2);
-  const values = inWasm(numbers(random, pattern.nnz));
-  const panels = (b, features) => Panels.pack(numbers(random, b * features), b, features);
-  const [x, dy] = [panels(2 * batch, COLS), panels(2 * batch, ROWS)];
-  const [half, halfDy] = [panels(batch, COLS), panels(batch, ROWS)];
-  const backward = (operands, wantDx) => () => free(kernels.backward(pattern, { values, y: undefined, ...operands }, wantDx, NONE));
-  const work = 2 * pattern.nnz * batch;
-  const [once, twice] = [
-    { x: half, dy: halfDy },
-    { x, dy },
-  ];
-  const runs = {
-    forward: () => kernels.forward(pattern, half, values, undefined, true).free(),
-    backward: backward(once, true),
-    backwardTwice: backward(twice, true),
-    firstLayer: backward(once, false),
-    firstLayerTwice: backward(twice, false),
-  };
-  const costs = quietCosts(runs, ms);
-  const shares = {
-    forward: work / costs.forward,
-    backward: (2 * work) / (costs.backwardTwice - costs.backward),
-    firstLayer: work / (costs.firstLayerTwice - costs.firstLayer),
-  };
-  for (const used of [x, dy, half, halfDy, values]) used.free();
-  return shares;
+  const { forward, products, firstLayer } = sharesOnPanels(pattern, batch, ms, { firstLayer: true });
+  return { forward, backward: products, firstLayer };
 }
 
 /** From row-major numbers to row-major numbers: copy in, pack, product, unpack, copy out. In training, x is packed once for both passes and stays. */

@@ -1,10 +1,8 @@
 // Layers larger than the caches, as shares of the multiply-add peak of the same process: on panels, and with everything that a pass does once per call.
 
-import { Random, randomPattern } from '../dist/index.js';
-import * as kernels from '../dist/wasm/kernels.js';
-import { Panels } from '../dist/wasm/panels.js';
-import { checkAnswers, free, inWasm, NONE, numbers } from './products.mjs';
-import { quietCosts } from './reference.mjs';
+import { randomPattern } from '../dist/index.js';
+import { releasePattern } from '../dist/wasm/kernels.js';
+import { checkAnswers, sharesOnPanels } from './products.mjs';
 import { markdown, peakGflops, record } from './support.mjs';
 
 /** Units, features, density. The first fits: what the others are to be compared with. */
@@ -23,30 +21,14 @@ const LAYERS = [
 ];
 const BATCH = 128;
 
-/** Forward, backward, and backward without what it does once per call (weights in column order, sums of lanes, gradients in row order): the difference of two batches. */
-function shares(pattern, ms) {
-  const random = new Random(2);
-  const { rows, cols, nnz } = pattern;
-  const values = inWasm(numbers(random, nnz));
-  const panels = (batch) => [cols, rows].map((features) => Panels.pack(numbers(random, batch * features), batch, features));
-  const [[x, dy], [x2, dy2]] = [panels(BATCH), panels(2 * BATCH)];
-  const forward = () => kernels.forward(pattern, x, values, undefined, false);
-  const backward = (x, dy) => kernels.backward(pattern, { x, values, dy, y: undefined }, true, NONE);
-  const runs = { forward: () => forward().free(), backward: () => free(backward(x, dy)), twice: () => free(backward(x2, dy2)) };
-  const costs = quietCosts(runs, ms);
-  free({ values, x, dy, x2, dy2 });
-  const work = 2 * nnz * BATCH;
-  return { forward: work / costs.forward, backward: (2 * work) / costs.backward, products: (2 * work) / (costs.twice - costs.backward) };
-}
-
 export function run({ short }) {
   const peak = peakGflops();
   const results = [];
   for (const [units, features, density] of short ? [[4096, 4096, 0.01]] : LAYERS) {
     const pattern = randomPattern(units, features, Math.round(units * features * density), 1);
     checkAnswers(pattern, BATCH);
-    results.push({ units, features, density, ...shares(pattern, short ? 60 : 3000) });
-    kernels.releasePattern(pattern);
+    results.push({ units, features, density, ...sharesOnPanels(pattern, BATCH, short ? 60 : 3000) });
+    releasePattern(pattern);
   }
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
   const rows = results.map((r) => [`${r.units}×${r.features}`, r.density, ...[r.forward, r.backward, r.products].map(percent)]);

@@ -4,6 +4,7 @@ import { Random } from '../dist/index.js';
 import * as kernels from '../dist/wasm/kernels.js';
 import { WasmArray } from '../dist/wasm/memory.js';
 import { Panels } from '../dist/wasm/panels.js';
+import { quietCosts } from './reference.mjs';
 import { check } from './support.mjs';
 
 /** No decay of weights. */
@@ -42,4 +43,34 @@ export function checkAnswers(pattern, batch) {
   check(Math.abs(dValues.floats[entry] - gradient) < 1e-3, 'gradient of a weight');
   check(Math.abs(dx.unpack()[sample * cols + col] - input) < 1e-3, 'gradient of an input');
   free({ packed, packedDy, panels, dx, dValues, dBias });
+}
+
+/**
+ * Products on panels as shares of the peak: `forward`; `backward`, a whole call; `products`, without what a call does once (weights in column order, sums of
+ * lanes, gradients in row order), which falls out of the difference of two batches; and where `firstLayer`, this of a backward pass without dX.
+ */
+export function sharesOnPanels(pattern, batch, ms, { firstLayer = false } = {}) {
+  const random = new Random(2);
+  const { rows, cols, nnz } = pattern;
+  const values = inWasm(numbers(random, nnz));
+  const panels = (samples) => [cols, rows].map((features) => Panels.pack(numbers(random, samples * features), samples, features));
+  const [[x, dy], [x2, dy2]] = [panels(batch), panels(2 * batch)];
+  const backward = (x, dy, wantDx) => () => free(kernels.backward(pattern, { x, values, dy, y: undefined }, wantDx, NONE));
+  const costs = quietCosts(
+    {
+      forward: () => kernels.forward(pattern, x, values, undefined, true).free(),
+      once: backward(x, dy, true),
+      twice: backward(x2, dy2, true),
+      ...(firstLayer && { onceWithoutDx: backward(x, dy, false), twiceWithoutDx: backward(x2, dy2, false) }),
+    },
+    ms,
+  );
+  free({ values, x, dy, x2, dy2 });
+  const work = 2 * nnz * batch;
+  return {
+    forward: work / costs.forward,
+    backward: (2 * work) / costs.once,
+    products: (2 * work) / (costs.twice - costs.once),
+    ...(firstLayer && { firstLayer: work / (costs.twiceWithoutDx - costs.onceWithoutDx) }),
+  };
 }
