@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '2a0f22c51ce4c6eb';
+export const STAMP = 'c9ff25bf69c8c595';

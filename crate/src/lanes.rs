@@ -60,59 +60,41 @@ impl<'a, const P: usize, I: Index> Gather<'a, P, I> {
     }
 }
 
-/// As [`Gather`], with the value of each entry, and its partial sums, for lines that follow one another. Where a line begins it knows from having read the one
+/// As [`Gather`], with the value of each entry and an S of its own, for lines that follow one another. Where a line begins it knows from having read the one
 /// before: a processor that has guessed wrong where that one ends goes on at once. With the beginning to be loaded first, and then an index, and then a row, it
 /// stood still for twenty cycles, as long as five entries take.
-pub(crate) struct Walk<'a, const P: usize, I> {
+pub(crate) struct Walk<'a, const P: usize, I, S> {
     x: [&'a [Row]; P],
     indices: &'a [I],
     values: &'a [f32],
-    /// As many, or none.
-    sums: usize,
+    sums: &'a mut [S],
     /// What belongs to the next entry.
-    next: (*const I, *const f32, *mut [f32; 4]),
-    lent: PhantomData<&'a mut [[f32; 4]]>,
+    next: (*const I, *const f32, *mut S),
 }
 
-impl<'a, const P: usize, I: Index> Walk<'a, P, I> {
+impl<'a, const P: usize, I: Index, S> Walk<'a, P, I, S> {
     #[inline(always)]
-    pub fn new(x: [&'a [Row]; P], entries: Bounded<'a, I>, values: &'a [f32], sums: &'a mut [[f32; 4]]) -> Self {
+    pub fn new(x: [&'a [Row]; P], entries: Bounded<'a, I>, values: &'a [f32], sums: &'a mut [S]) -> Self {
         x.iter().for_each(|x| assert!(entries.bound() <= x.len()));
         let indices = entries.indices();
-        assert!(indices.len() == values.len() && (sums.is_empty() || indices.len() == sums.len()));
+        assert!(indices.len() == values.len() && indices.len() == sums.len());
         let next = (indices.as_ptr(), values.as_ptr(), sums.as_mut_ptr());
-        Self { x, indices, values, sums: sums.len(), next, lent: PhantomData }
+        Self { x, indices, values, sums, next }
     }
 
-    /// Goes to an entry. Not with sums.
+    /// Goes to an entry.
     #[inline(always)]
     pub fn seek(&mut self, entry: usize) {
-        assert!(self.sums == 0);
-        (self.next.0, self.next.1) = (self.indices[entry..].as_ptr(), self.values[entry..].as_ptr());
+        self.next = (self.indices[entry..].as_ptr(), self.values[entry..].as_ptr(), self.sums[entry..].as_mut_ptr());
     }
 
-    /// Calls `visit` for the entries from here to `end`, with row and value.
+    /// Calls `visit` for the entries from here to `end`, with row, value and S.
     #[inline(always)]
-    pub fn until(&mut self, end: usize, mut visit: impl FnMut([&'a Row; P], f32)) {
+    pub fn until(&mut self, end: usize, mut visit: impl FnMut([&'a Row; P], f32, &mut S)) {
         let end = self.indices[..end].as_ptr_range().end;
         while self.next.0 < end {
-            // SAFETY: both have gone as far from the beginning of arrays of one length, and the first has not reached the end of its own. The index is below
-            // the bound, as in `Gather`.
-            unsafe {
-                let index = (*self.next.0).into() as usize;
-                visit(self.x.map(|x| x.get_unchecked(index)), *self.next.1);
-                (self.next.0, self.next.1) = (self.next.0.add(1), self.next.1.add(1));
-            }
-        }
-    }
-
-    /// The same, and with its sums.
-    #[inline(always)]
-    pub fn until_adding(&mut self, end: usize, mut visit: impl FnMut([&'a Row; P], f32, &mut [f32; 4])) {
-        assert!(self.sums == self.indices.len());
-        let end = self.indices[..end].as_ptr_range().end;
-        while self.next.0 < end {
-            // SAFETY: as above, with one array more. It is lent to this walk, which gives each of its elements away once.
+            // SAFETY: all three have gone as far from the beginning of arrays of one length, and the first has not reached the end of its own. The index is
+            // below the bound, as in `Gather`. The S is this walk's own, and lent for one call.
             unsafe {
                 let index = (*self.next.0).into() as usize;
                 visit(self.x.map(|x| x.get_unchecked(index)), *self.next.1, &mut *self.next.2);

@@ -43,6 +43,7 @@ pub struct CsrPattern {
     pub(crate) by_column: Runs,
     /// For each entry in column order, its position in row order.
     pub(crate) row_position: Vec<u32>,
+    nnz_of_a: usize,
 }
 
 /// Entries grouped by line (a row, or a column); each line is a run of A, then a run of B∖A.
@@ -56,6 +57,7 @@ pub(crate) struct Runs {
     indices: Indices,
     bound: usize,
     blocks: usize,
+    connected: bool,
     /// See [`Runs::lines`].
     borders: OnceLock<Vec<u32>>,
     /// See [`Runs::block_by_block`].
@@ -199,10 +201,10 @@ impl CsrPattern {
             }
         }
         let (by_column, row_position) = column_order(cols, &row_offsets, &row_splits, &col_indices);
+        let nnz_of_a = row_splits.iter().zip(&row_offsets).map(|(split, start)| (split - start) as usize).sum();
         // The forward pass is over A.
-        let of_a = row_splits.iter().zip(&row_offsets).map(|(split, start)| (split - start) as usize).sum();
-        let by_row = Runs::new(row_offsets, row_splits, col_indices, cols, &[NEAR, MIDDLE, FAR], of_a);
-        Ok(Self { by_row, by_column, row_position })
+        let by_row = Runs::new(row_offsets, row_splits, col_indices, cols, &[NEAR, MIDDLE, FAR], nnz_of_a);
+        Ok(Self { by_row, by_column, row_position, nnz_of_a })
     }
 
     /// Output units.
@@ -220,9 +222,9 @@ impl CsrPattern {
         self.row_position.len()
     }
 
-    /// Entries of the forward set, |A|. O(rows).
-    pub(crate) fn nnz_of_a(&self) -> usize {
-        self.by_row.splits.iter().zip(&self.by_row.offsets).map(|(split, start)| (split - start) as usize).sum()
+    /// Entries of the forward set, |A|.
+    pub fn nnz_of_a(&self) -> usize {
+        self.nnz_of_a
     }
 
     /// The flat indices of a pattern without B∖A, ascending.
@@ -257,6 +259,7 @@ impl Runs {
         let pays = |kind: &&Block| least(kind) <= entries as u64 && entries <= kind.most;
         let blocks = kinds.iter().find(pays).map_or(1, |kind| bound.div_ceil(kind.width)).max(1);
         Self {
+            connected: blocks == 1 && splits == offsets[1..],
             offsets,
             splits,
             indices: Indices::new(indices, bound),
@@ -292,6 +295,11 @@ impl Runs {
     /// would fall to a line of a block that it does not pay.
     pub fn blocks(&self) -> usize {
         self.blocks
+    }
+
+    /// Whether what a product takes of each line follows what it took of the line before: there is one block, and no B∖A.
+    pub fn connected(&self) -> bool {
+        self.connected
     }
 
     /// The indices of one of them.

@@ -65,8 +65,6 @@ pub struct Backward<'a> {
     pub(super) batch: usize,
     decay: Decay,
     chunks: usize,
-    /// Whether each column's entries follow those of the column before: one block, no B∖A.
-    whole: bool,
     touches: bool,
 }
 
@@ -79,17 +77,7 @@ impl<'a> Backward<'a> {
         let blocks = pattern.by_column.blocks();
         let entries = if blocks > 1 && pattern.by_column.block(0).len() <= MIDDLE.width { BLOCK / 2 } else { BLOCK };
         let chunks = pattern.nnz().div_ceil(entries * blocks).max(1);
-        Self {
-            pattern,
-            values,
-            x,
-            dy,
-            batch,
-            decay,
-            chunks,
-            whole: blocks == 1 && pattern.nnz_of_a() == pattern.nnz(),
-            touches: touching_pays(dy.len(), pattern.rows(), pattern.nnz() / chunks),
-        }
+        Self { pattern, values, x, dy, batch, decay, chunks, touches: touching_pays(dy.len(), pattern.rows(), pattern.nnz() / chunks) }
     }
 
     pub fn chunks(&self) -> usize {
@@ -114,16 +102,15 @@ impl<'a> Backward<'a> {
             } else {
                 for i in 0..columns.len() {
                     positions.extend_from_slice(&position[lines.a.at(i)]);
-                    positions.extend_from_slice(&position[lines.rest.at(i)]);
+                    // To copy nothing takes as long as to copy sixteen.
+                    if !lines.rest.at(i).is_empty() {
+                        positions.extend_from_slice(&position[lines.rest.at(i)]);
+                    }
                 }
             }
-            // Overwritten by the first panel: what an earlier block left there does not matter.
+            // What an earlier block left there does not matter: the first panel starts them.
             partial.resize(positions.len().max(partial.len()), [0.0; 4]);
             let partial = &mut partial[..positions.len()];
-            // Few samples, and wide layers, have no kernel of their own for the first panel.
-            if self.batch <= PANEL / 2 || matches!(by_column.indices(), Indices::U32(_)) {
-                partial.fill([0.0; 4]);
-            }
             values.clear();
             if dx.is_some() {
                 values.extend(positions.iter().map(|&p| self.values[p as usize]));
@@ -151,6 +138,10 @@ struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
+    fn connected(&self) -> bool {
+        self.of.pattern.by_column.connected()
+    }
+
     fn x(&self, panel: usize) -> &'a [Row] {
         let cols = self.of.pattern.cols();
         &self.of.x[panel * cols..][..cols]
@@ -168,17 +159,25 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// Few samples, and wide layers, have no kernel of their own that starts the partial sums in the first panel.
+    fn start<I: Index>(&self, partial: &mut [[f32; 4]]) {
+        if I::WIDE || self.of.batch <= PANEL / 2 {
+            partial.fill([0.0; 4]);
+        }
+    }
+
     // Neither: it would make `chunk` a large function, 5 % slower for a few samples.
     #[inline(never)]
     fn both_products<I: Index>(&self, dx: &mut [Row], partial: &mut [[f32; 4]]) {
         let (batch, cols) = (self.of.batch, self.of.pattern.cols());
+        self.start::<I>(partial);
         for (panel, dx) in dx.chunks_exact_mut(cols).enumerate() {
             self.touch_dy(panel..panel + 1);
             match batch - panel * PANEL {
                 ..5 if !I::WIDE => self.both_columns::<false, 1, I>(panel, dx, partial),
                 5..9 if !I::WIDE => self.both_columns::<false, 2, I>(panel, dx, partial),
                 _ if panel == 0 && !I::WIDE => self.both_columns::<true, 4, I>(panel, dx, partial),
-                _ if self.of.whole && !I::WIDE => self.whole_columns::<I>(panel, dx, partial),
+                _ if self.connected() && !I::WIDE => self.connected_columns::<I>(panel, dx, partial),
                 _ => self.both_columns::<false, 4, I>(panel, dx, partial),
             }
         }
@@ -188,13 +187,13 @@ impl<'a> Block<'a> {
     ///
     /// Not inlined, like the others that hold the loops: in one large function V8 keeps the loops' own numbers on the stack.
     #[inline(never)]
-    fn whole_columns<I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
+    fn connected_columns<I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
         let columns = self.lines.a.len();
         let (x, dx) = (&self.x(panel)[self.first_column..][..columns], &mut dx[self.first_column..][..columns]);
         let (mut entries, lines, first) = self.walk::<1, I>([self.dy(panel)], self.values, partial);
         for i in 0..columns {
             let (x, mut sums) = (x[i].lanes(), Row::ZERO.lanes());
-            entries.until_adding(lines.at(i).end - first, |[dy], value, partial| both_of::<false, 4>(dy, value, x, partial, &mut sums));
+            entries.until(lines.at(i).end - first, |[dy], value, partial| both_of::<false, 4>(dy, value, x, partial, &mut sums));
             dx[i].set(sums);
         }
     }
@@ -222,12 +221,13 @@ impl<'a> Block<'a> {
     #[inline(never)]
     fn sddmm<I: Index>(&self, partial: &mut [[f32; 4]]) {
         let panels = panels(self.of.batch);
+        self.start::<I>(partial);
         let paired = if I::WIDE { 0 } else { self.of.batch / PANEL / 2 };
         for pair in 0..paired {
             self.touch_dy(2 * pair..2 * pair + 2);
             match pair {
                 0 => self.pair::<true, I>(0, partial),
-                _ if self.of.whole => self.whole_pair::<I>(2 * pair, partial),
+                _ if self.connected() => self.connected_pair::<I>(2 * pair, partial),
                 _ => self.pair::<false, I>(2 * pair, partial),
             }
         }
@@ -273,9 +273,9 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// As [`Block::whole_columns`].
+    /// As [`Block::connected_columns`].
     #[inline(never)]
-    fn whole_pair<I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
+    fn connected_pair<I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
         let columns = self.lines.a.len();
         let x = [panel, panel + 1].map(|panel| &self.x(panel)[self.first_column..][..columns]);
         // The values are not looked at.
@@ -283,7 +283,7 @@ impl<'a> Block<'a> {
             self.walk::<2, I>([self.dy(panel), self.dy(panel + 1)], &self.of.values[..partial.len()], partial);
         for i in 0..columns {
             let x = x.map(|x| x[i].lanes());
-            entries.until_adding(lines.at(i).end - first, |dy, _, partial| sddmm_32::<false>(dy, x, partial));
+            entries.until(lines.at(i).end - first, |dy, _, partial| sddmm_32::<false>(dy, x, partial));
         }
     }
 
@@ -294,7 +294,7 @@ impl<'a> Block<'a> {
         dy: [&'b [Row]; P],
         values: &'b [f32],
         partial: &'b mut [[f32; 4]],
-    ) -> (Walk<'b, P, I>, Spans<'b>, usize)
+    ) -> (Walk<'b, P, I, [f32; 4]>, Spans<'b>, usize)
     where
         'a: 'b,
     {

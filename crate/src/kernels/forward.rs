@@ -64,8 +64,6 @@ pub struct Forward<'a> {
     tile: Tile,
     pieces: usize,
     touches: bool,
-    /// Whether each row's entries follow those of the row before: one block, no B∖A.
-    connected: bool,
     /// The entries of A in the order of the blocks, if that is the order of `values`.
     block_by_block: Option<&'a Runs>,
 }
@@ -87,8 +85,7 @@ impl<'a> Forward<'a> {
         // Each piece would go through all blocks of X anew.
         let pieces = if pattern.by_row.blocks() > 1 { 1 } else { pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES) };
         let touches = touching_pays(x.len(), pattern.cols(), pattern.nnz());
-        let connected = pattern.by_row.blocks() == 1 && pattern.nnz_of_a() == pattern.nnz();
-        Self { pattern, values, bias, x, batch, activation, tile, pieces, touches, connected, block_by_block: None }
+        Self { pattern, values, bias, x, batch, activation, tile, pieces, touches, block_by_block: None }
     }
 
     /// The same over entries in the order of the blocks, with a copy of their values, where the pattern has them.
@@ -135,7 +132,7 @@ impl<'a> Forward<'a> {
 
     fn chunk_of<I: Index>(&self, i: usize, y: &mut [Row]) {
         let (rows, cols) = (self.pattern.rows(), self.pattern.cols());
-        let lines = self.lines(i);
+        let (lines, connected) = (self.lines(i), self.pattern.by_row.connected());
         let first = i / self.pieces * self.together();
         let last = panels(self.batch).min(first + self.together());
         let of = |panel: usize| &self.x[panel * cols..][..cols];
@@ -150,7 +147,7 @@ impl<'a> Forward<'a> {
                 let (x, y) = ([of(first), of(first + 1)], [y0, y1]);
                 if I::WIDE || self.pattern.by_row.blocks() > 1 {
                     part.product::<2, true, true, I>(lines.clone(), x, y, PANEL);
-                } else if self.connected {
+                } else if connected {
                     part.product::<2, false, false, I>(lines.clone(), x, y, PANEL);
                 } else {
                     part.product::<2, true, false, I>(lines.clone(), x, y, PANEL);
@@ -160,7 +157,7 @@ impl<'a> Forward<'a> {
             for panel in first..last {
                 let (x, y) = (of(panel), &mut y[panel * rows..][..rows]);
                 match (self.batch - panel * PANEL).min(PANEL) {
-                    PANEL if self.connected && !I::WIDE => part.product::<1, false, false, I>(lines.clone(), [x], [y], PANEL),
+                    PANEL if connected && !I::WIDE => part.product::<1, false, false, I>(lines.clone(), [x], [y], PANEL),
                     samples @ ..5 if !I::WIDE => part.few::<1, 4, I>(lines.clone(), x, y, samples),
                     samples @ 5..9 if !I::WIDE => part.few::<2, 2, I>(lines.clone(), x, y, samples),
                     samples => part.product::<1, true, true, I>(lines.clone(), [x], [y], samples),
@@ -192,7 +189,9 @@ impl<'a> Part<'a> {
         let (count, floor) = (lines.len(), self.floor());
         let (runs, y) = (self.runs(&lines).first(count), y.map(|y| &mut y[lines.clone()][..count]));
         let bias = self.of.bias.map(|bias| &bias[lines.clone()][..count]);
-        let mut entries = self.walk::<P, I>(x);
+        // Outputs are kept here: an entry has nothing to add to.
+        let mut nothing = vec![(); self.of.values.len()];
+        let mut entries = Walk::<P, I, ()>::new(x, self.entries().bounded(), self.of.values, &mut nothing);
         if !GAPS && count > 0 {
             entries.seek(runs.at(0).start);
         }
@@ -206,7 +205,7 @@ impl<'a> Part<'a> {
             } else {
                 [[F32x4::splat(bias.map_or(0.0, |bias| bias[i])); 4]; P]
             };
-            entries.until(run.end, |x, value| {
+            entries.until(run.end, |x, value, _| {
                 for p in 0..P {
                     add(&mut sums[p], x[p], value);
                 }
@@ -243,13 +242,13 @@ impl<'a> Part<'a> {
     }
 
     #[inline(always)]
-    fn walk<const P: usize, I: Index>(&self, x: [&'a [Row]; P]) -> Walk<'a, P, I> {
-        Walk::new(x, self.of.block_by_block.unwrap_or(&self.of.pattern.by_row).bounded(), self.of.values, &mut [])
+    fn gather<const P: usize, I: Index>(&self, x: [&'a [Row]; P]) -> Gather<'a, P, I> {
+        Gather::new(x, self.entries().bounded())
     }
 
-    #[inline(always)]
-    fn gather<const P: usize, I: Index>(&self, x: [&'a [Row]; P]) -> Gather<'a, P, I> {
-        Gather::new(x, self.of.block_by_block.unwrap_or(&self.of.pattern.by_row).bounded())
+    /// Those of `values`, in their order.
+    fn entries(&self) -> &'a Runs {
+        self.of.block_by_block.unwrap_or(&self.of.pattern.by_row)
     }
 
     /// The entries of A that each of some rows has in this block.
