@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'c9ff25bf69c8c595';
+export const STAMP = 'b03158be422e7157';

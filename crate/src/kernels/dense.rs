@@ -7,7 +7,7 @@
 //!
 //! What limits it: the latency of a multiply-add. Two units and four cycles want eight sums under way; the eight of a 4×8 tile leave no slack
 //! and reach 87 % of peak, the twelve of 6×8 94 % (dW of 1024×1024, batch 128; Node 24). Without fusion 6×8 needs one register too many
-//! and spills: 46 % (Node 20), where 4×8 reaches 79 %. Packing B is the rest: with 64 rows of A it leaves 82 %, with 128 90.
+//! and spills: 46 % (Node 20), where 4×8 reaches 79 %. Packing B is the rest: with 64 rows of A it leaves 88 %, with 128 90.
 //!
 //! Tried, and no gain: 5×8; blocks of 256 terms (2 to 5 % slower: C goes through memory more often) and of 1024; 32 or 128 columns of B at once;
 //! packing B strip by strip (a row's line is then fetched twice). Bias and relu in the tile, held in two more registers: 5 % slower on Node 20.
