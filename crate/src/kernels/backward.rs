@@ -91,23 +91,24 @@ impl<'a> Backward<'a> {
         assert!(dx.as_ref().is_none_or(|dx| dx.len() == self.x.len()));
         let by_column = &self.pattern.by_column;
         let columns = by_column.piece(i, self.chunks);
-        let Scratch { positions, values, partial, .. } = scratch;
+        let Scratch { positions: room, values, partial, .. } = scratch;
         for block in 0..by_column.blocks() {
             let lines = by_column.lines(columns.clone(), block);
-            let position = &self.pattern.row_position;
-            positions.clear();
-            if by_column.blocks() == 1 {
+            let all = &self.pattern.row_position;
+            let positions = if by_column.blocks() == 1 {
                 // Whole columns follow one another.
-                positions.extend_from_slice(&position[by_column.offsets[columns.start] as usize..by_column.offsets[columns.end] as usize]);
+                &all[by_column.offsets[columns.start] as usize..by_column.offsets[columns.end] as usize]
             } else {
+                room.clear();
                 for i in 0..columns.len() {
-                    positions.extend_from_slice(&position[lines.a.at(i)]);
+                    room.extend_from_slice(&all[lines.a.at(i)]);
                     // To copy nothing takes as long as to copy sixteen.
                     if !lines.rest.at(i).is_empty() {
-                        positions.extend_from_slice(&position[lines.rest.at(i)]);
+                        room.extend_from_slice(&all[lines.rest.at(i)]);
                     }
                 }
-            }
+                &*room
+            };
             // What an earlier block left there does not matter: the first panel starts them.
             partial.resize(positions.len().max(partial.len()), [0.0; 4]);
             let partial = &mut partial[..positions.len()];
@@ -176,24 +177,25 @@ impl<'a> Block<'a> {
             match batch - panel * PANEL {
                 ..5 if !I::WIDE => self.both_columns::<false, 1, I>(panel, dx, partial),
                 5..9 if !I::WIDE => self.both_columns::<false, 2, I>(panel, dx, partial),
+                _ if self.connected() && !I::WIDE && panel == 0 => self.connected_columns::<true, I>(panel, dx, partial),
+                _ if self.connected() && !I::WIDE => self.connected_columns::<false, I>(panel, dx, partial),
                 _ if panel == 0 && !I::WIDE => self.both_columns::<true, 4, I>(panel, dx, partial),
-                _ if self.connected() && !I::WIDE => self.connected_columns::<I>(panel, dx, partial),
                 _ => self.both_columns::<false, 4, I>(panel, dx, partial),
             }
         }
     }
 
-    /// A panel after the first, with 9 samples or more, of columns in one block and without B∖A. See [`Walk`]: 60 → 67 % of peak at a density of 0.01.
+    /// A panel with 9 samples or more, of columns in one block and without B∖A. See [`Walk`]: 60 → 67 % of peak at a density of 0.01.
     ///
     /// Not inlined, like the others that hold the loops: in one large function V8 keeps the loops' own numbers on the stack.
     #[inline(never)]
-    fn connected_columns<I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
+    fn connected_columns<const FIRST: bool, I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
         let columns = self.lines.a.len();
         let (x, dx) = (&self.x(panel)[self.first_column..][..columns], &mut dx[self.first_column..][..columns]);
         let (mut entries, lines, first) = self.walk::<1, I>([self.dy(panel)], self.values, partial);
         for i in 0..columns {
             let (x, mut sums) = (x[i].lanes(), Row::ZERO.lanes());
-            entries.until(lines.at(i).end - first, |[dy], value, partial| both_of::<false, 4>(dy, value, x, partial, &mut sums));
+            entries.until(lines.at(i).end - first, |[dy], value, partial| both_of::<FIRST, 4>(dy, value, x, partial, &mut sums));
             dx[i].set(sums);
         }
     }
@@ -226,8 +228,9 @@ impl<'a> Block<'a> {
         for pair in 0..paired {
             self.touch_dy(2 * pair..2 * pair + 2);
             match pair {
+                0 if self.connected() => self.connected_pair::<true, I>(0, partial),
+                _ if self.connected() => self.connected_pair::<false, I>(2 * pair, partial),
                 0 => self.pair::<true, I>(0, partial),
-                _ if self.connected() => self.connected_pair::<I>(2 * pair, partial),
                 _ => self.pair::<false, I>(2 * pair, partial),
             }
         }
@@ -275,7 +278,7 @@ impl<'a> Block<'a> {
 
     /// As [`Block::connected_columns`].
     #[inline(never)]
-    fn connected_pair<I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
+    fn connected_pair<const FIRST: bool, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
         let columns = self.lines.a.len();
         let x = [panel, panel + 1].map(|panel| &self.x(panel)[self.first_column..][..columns]);
         // The values are not looked at.
@@ -283,7 +286,7 @@ impl<'a> Block<'a> {
             self.walk::<2, I>([self.dy(panel), self.dy(panel + 1)], &self.of.values[..partial.len()], partial);
         for i in 0..columns {
             let x = x.map(|x| x[i].lanes());
-            entries.until(lines.at(i).end - first, |dy, _, partial| sddmm_32::<false>(dy, x, partial));
+            entries.until(lines.at(i).end - first, |dy, _, partial| sddmm_32::<FIRST>(dy, x, partial));
         }
     }
 
