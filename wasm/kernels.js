@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'bb243a6423c137d0';
+export const STAMP = '442433c73deae2a8';

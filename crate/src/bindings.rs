@@ -29,7 +29,7 @@ struct Counting;
 
 static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call goes to `System` unchanged.
+// SAFETY: both calls go to `System` unchanged. What grows is allocated anew, copied and freed: `System`'s own way would be 3 kB of the binary.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's contract is System's.
@@ -219,7 +219,7 @@ pub struct Seeded {
 impl Seeded {
     /// The arguments after `cols` as for [`draw()`].
     #[wasm_bindgen(constructor)]
-    #[allow(clippy::too_many_arguments)] // as `backward`
+    #[allow(clippy::too_many_arguments)] // as `forward`
     pub fn new(rows: usize, cols: usize, key: u32, spread: u32, first: f32, second: f32, alpha: f32, max_frozen: usize) -> Seeded {
         let source = source(key, spread, first, second, alpha);
         Self { inner: seeded::Seeded::new(source, rows, cols, max_frozen), values: Vec::new() }
@@ -227,6 +227,7 @@ impl Seeded {
 
     /// `cursor` is empty or (bits of the magnitude, index).
     pub fn restore(&mut self, indices: &[u32], values: &[f32], cursor: &[u32]) -> Result<(), JsError> {
+        assert!(indices.len() == values.len() && matches!(cursor.len(), 0 | 2));
         let frozen = indices.iter().copied().zip(values.iter().copied()).collect();
         let cursor = match *cursor {
             [magnitude, index] => Some(Rank { magnitude, index }),
@@ -343,7 +344,7 @@ pub fn forward(pattern: &Pattern, batch: usize, x: usize, values: usize, bias: u
 /// All gradients of [`forward()`] in one call, on panels. `y` is its output where it ended in relu, else 0; `dx` is 0 where not wanted.
 /// See [`Backward`].
 #[wasm_bindgen]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments)] // as `forward`
 pub fn backward(
     pattern: &Pattern,
     batch: usize,
@@ -413,7 +414,7 @@ impl Convolution {
 
     /// `count` rows from `first` on; `values` are in the lists' order, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See
     /// [`convolution::Convolution::forward`].
-    #[allow(clippy::too_many_arguments)] // as `backward`
+    #[allow(clippy::too_many_arguments)] // as `forward`
     pub fn forward(
         &self,
         numbers: &[u32],
@@ -447,7 +448,7 @@ impl Convolution {
 
     /// `count` rows from `first` on; `values` are in the lists' order, `dx` is 0 where not wanted. See
     /// [`convolution::Convolution::backward`].
-    #[allow(clippy::too_many_arguments)] // as `backward`
+    #[allow(clippy::too_many_arguments)] // as `forward`
     pub fn backward(&self, numbers: &[u32], first: usize, count: usize, x: usize, dy: usize, values: usize, dx: usize, partial: usize) {
         let (window, [_, nnz]) = (window(numbers), self.0.entries());
         let size = count * window.cols.input * window.channels;
@@ -460,7 +461,7 @@ impl Convolution {
 
     /// See [`convolution::Convolution::weight_gradient`].
     #[wasm_bindgen(js_name = weightGradient)]
-    #[allow(clippy::too_many_arguments)] // as `backward`
+    #[allow(clippy::too_many_arguments)] // as `forward`
     pub fn weight_gradient(
         &self,
         pattern: &Pattern,
@@ -495,7 +496,7 @@ pub fn where_positive(dy: usize, y: usize, length: usize) {
 
 /// `c [m, n] = act(op(a)·op(b) + bias)` with `k` terms; `bias` 0 for none. See [`dense::dense`].
 #[wasm_bindgen]
-#[allow(clippy::too_many_arguments)] // as `backward`
+#[allow(clippy::too_many_arguments)] // as `forward`
 pub fn dense(m: usize, n: usize, k: usize, transpose_a: bool, transpose_b: bool, a: usize, b: usize, bias: usize, relu: bool, c: usize) {
     // SAFETY: the caller owns these addresses.
     let (a, b, bias, c) = unsafe {
@@ -507,7 +508,7 @@ pub fn dense(m: usize, n: usize, k: usize, transpose_a: bool, transpose_b: bool,
 
 /// `bias` 0 for none. See [`conv_dense::forward`].
 #[wasm_bindgen(js_name = convForward)]
-#[allow(clippy::too_many_arguments)] // as `backward`
+#[allow(clippy::too_many_arguments)] // as `forward`
 pub fn conv_forward(numbers: &[u32], batch: usize, x: usize, w: usize, bias: usize, relu: bool, y: usize) {
     let window = window(numbers);
     // SAFETY: the caller owns these addresses.
@@ -577,7 +578,7 @@ pub fn top_k(values: usize, n: usize, k: usize, out: usize) -> Result<(), JsErro
 /// Writes the best candidates for growth to `rows`, `cols` and `gradients` (each `[k]`) and returns how many there are.
 /// See [`gradient::top_k`].
 #[wasm_bindgen(js_name = gradientTopK)]
-#[allow(clippy::too_many_arguments)] // as `backward`
+#[allow(clippy::too_many_arguments)] // as `forward`
 pub fn gradient_top_k(
     pattern: &Pattern,
     batch: usize,
@@ -635,7 +636,7 @@ pub fn momentum(values: usize, gradients: usize, m: usize, n: usize, learning_ra
 
 /// See [`optimizer::adam`].
 #[wasm_bindgen]
-#[allow(clippy::too_many_arguments)] // as `backward`
+#[allow(clippy::too_many_arguments)] // as `forward`
 pub fn adam(
     values: usize,
     gradients: usize,

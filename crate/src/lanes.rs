@@ -1,4 +1,4 @@
-//! Four `f32` lanes, and rows of sixteen. The only file in the crate that names an instruction set.
+//! Four `f32` lanes, rows of sixteen, and the walks over rows whose bounds a pattern has proved. The only file in the crate that names an instruction set.
 //!
 //! Chosen at compile time: a wasm module cannot ask the CPU what it can do, so there are two binaries and JavaScript picks one.
 //! The portable twin serves `cargo test` on any machine. [`F32x4::mul_add`] rounds once with relaxed-simd and twice without:
@@ -67,7 +67,9 @@ pub(crate) struct Walk<'a, const P: usize, I, S> {
     x: [&'a [Row]; P],
     indices: &'a [I],
     values: &'a [f32],
-    sums: &'a mut [S],
+    /// The first of as many, which are lent to this walk.
+    sums: *mut S,
+    lent: PhantomData<&'a mut [S]>,
     /// What belongs to the next entry.
     next: (*const I, *const f32, *mut S),
 }
@@ -78,14 +80,16 @@ impl<'a, const P: usize, I: Index, S> Walk<'a, P, I, S> {
         x.iter().for_each(|x| assert!(entries.bound() <= x.len()));
         let indices = entries.indices();
         assert!(indices.len() == values.len() && indices.len() == sums.len());
-        let next = (indices.as_ptr(), values.as_ptr(), sums.as_mut_ptr());
-        Self { x, indices, values, sums, next }
+        let sums = sums.as_mut_ptr();
+        Self { x, indices, values, sums, lent: PhantomData, next: (indices.as_ptr(), values.as_ptr(), sums) }
     }
 
     /// Goes to an entry.
     #[inline(always)]
     pub fn seek(&mut self, entry: usize) {
-        self.next = (self.indices[entry..].as_ptr(), self.values[entry..].as_ptr(), self.sums[entry..].as_mut_ptr());
+        let (indices, values) = (self.indices[entry..].as_ptr(), self.values[entry..].as_ptr());
+        // SAFETY: there are as many as indices, of which `entry` is one, or their number.
+        self.next = (indices, values, unsafe { self.sums.add(entry) });
     }
 
     /// Calls `visit` for the entries from here to `end`, with row, value and S.
@@ -94,7 +98,7 @@ impl<'a, const P: usize, I: Index, S> Walk<'a, P, I, S> {
         let end = self.indices[..end].as_ptr_range().end;
         while self.next.0 < end {
             // SAFETY: all three have gone as far from the beginning of arrays of one length, and the first has not reached the end of its own. The index is
-            // below the bound, as in `Gather`. The S is this walk's own, and lent for one call.
+            // below the bound, as in `Gather`. The S is lent to this walk, and by it for one call.
             unsafe {
                 let index = (*self.next.0).into() as usize;
                 visit(self.x.map(|x| x.get_unchecked(index)), *self.next.1, &mut *self.next.2);
@@ -233,10 +237,11 @@ impl F32x4 {
         Self(w::f32x4_abs(self.0))
     }
 
-    /// `max(self, floor)` that keeps a NaN. `f32x4.pmax` is one instruction on x64, `f32x4.max` several.
+    /// 0 where `self` is below `floor`. A NaN is not.
     #[inline(always)]
-    pub fn at_least(self, floor: Self) -> Self {
-        Self(w::f32x4_pmax(self.0, floor.0))
+    pub fn zero_below(self, floor: Self) -> Self {
+        // Neither `f32x4.max`, several instructions on x64, nor `f32x4.pmax`, of which the compiler makes `relaxed_max`: that may drop a NaN.
+        Self(w::v128_andnot(self.0, w::f32x4_lt(self.0, floor.0)))
     }
 
     /// 0 where `self` is denormal: wasm cannot tell the CPU to do this, and such numbers are slow on many.
@@ -278,7 +283,7 @@ impl F32x4 {
     /// `b` where it is above `self`, which thus takes no NaN.
     #[inline(always)]
     pub fn or_larger(self, b: Self) -> Self {
-        // Not `f32x4.pmax`, of which the compiler makes `relaxed_max`: that may take a NaN.
+        // See `zero_below`: that may take a NaN.
         Self(w::v128_bitselect(b.0, self.0, w::f32x4_gt(b.0, self.0)))
     }
 
@@ -343,8 +348,8 @@ impl F32x4 {
         Self(self.0.map(f32::abs))
     }
 
-    pub fn at_least(self, floor: Self) -> Self {
-        Self(std::array::from_fn(|i| if self.0[i] < floor.0[i] { floor.0[i] } else { self.0[i] }))
+    pub fn zero_below(self, floor: Self) -> Self {
+        self.zip(floor, |a, floor| if a < floor { 0.0 } else { a })
     }
 
     pub fn flushed(self) -> Self {

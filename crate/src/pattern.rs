@@ -30,7 +30,7 @@ const NEAR: Block = Block { width: 384, least: 52, most: if cfg!(target_feature 
 /// Having one proves that every index is in bounds and unique in its row, so no kernel asks again. It proves nothing about a `values`
 /// slice: compare lengths.
 ///
-/// Memory: 8 bytes per entry (12 beyond 65 536 features or units), and 8 per row and column. Made when a product first asks for it: where products go in
+/// Memory: 8 bytes per entry (10 where features or units are more than 65 536, 12 where both are), and 8 per row and column. Made when a product first asks for it: where products go in
 /// blocks up to 1 more per entry, and beyond 2048 features up to 3 (5).
 ///
 /// ```text
@@ -126,7 +126,7 @@ pub(crate) enum Indices {
     U32(Vec<u32>),
 }
 
-/// Why arrays are not a pattern. Each variant names the place and both numbers.
+/// Why arrays are not a pattern. Each variant names the place, and what was received where that is one number.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PatternError {
     /// `row_offsets` is empty or does not begin with 0.
@@ -227,6 +227,11 @@ impl CsrPattern {
         self.nnz_of_a
     }
 
+    /// Places, stored or not. Panics where their flat indices do not fit into 32 bits.
+    pub(crate) fn places(&self) -> usize {
+        places(self.rows(), self.cols())
+    }
+
     /// The flat indices of a pattern without B∖A, ascending.
     pub(crate) fn flat(&self) -> impl Iterator<Item = usize> {
         (0..self.rows()).flat_map(move |row| {
@@ -238,6 +243,8 @@ impl CsrPattern {
 
     /// Whether `(row, col)` is stored. O(log entries of the row).
     pub fn contains(&self, row: usize, col: usize) -> bool {
+        // Beyond 16 bits it would wrap around to one that may be.
+        assert!(col < self.cols());
         let (start, split, end) = self.by_row.line(row);
         match &self.by_row.indices {
             Indices::U16(all) => {
@@ -250,6 +257,13 @@ impl CsrPattern {
             }
         }
     }
+}
+
+/// Places of a `[rows, cols]` matrix. Panics where their flat indices do not fit into 32 bits, in which `rows * cols` itself would wrap around on wasm.
+pub(crate) fn places(rows: usize, cols: usize) -> usize {
+    let places = rows as u64 * cols as u64;
+    assert!(places <= u64::from(u32::MAX));
+    places as usize
 }
 
 impl Runs {

@@ -34,6 +34,29 @@ test('forward', () => {
   });
 });
 
+test('a NaN goes through, with relu and without', () => {
+  for (const batch of [1, 5, 16, 32]) {
+    for (const relu of [false, true]) {
+      const pattern = patternOf([1, 1], 2);
+      const x = new Float32Array(2 * batch).fill(Number.NaN);
+      const y = forward(pattern, batch, x, Float32Array.of(1, 1), Float32Array.of(0), relu);
+      expect(Array.from(y), `batch ${batch}, relu ${relu}`).toEqual(new Array(batch).fill(Number.NaN));
+      kernels.releasePattern(pattern);
+    }
+  }
+});
+
+test('columns in blocks that fit the first-level cache', () => {
+  const [rows, cols, batch] = [40, 800, 33];
+  const random = new Random(1);
+  const mask = Uint8Array.from({ length: rows * cols }, () => Number(random.next() < 0.9));
+  const pattern = patternOf(mask, cols);
+  const [values, x, bias, dy] = [pattern.nnz, batch * cols, rows, batch * rows].map((n) => wholeNumbers(random, n));
+  const one = { batch, pattern, mask, values, x, bias, dy };
+  expect(plain(forward(pattern, batch, x, values, bias, true))).toEqual(plain(reference.forward(one, true)));
+  kernels.releasePattern(pattern);
+});
+
 test('backward', () => {
   each((one) => {
     const { pattern, batch, x, values, dy, mask } = one;

@@ -85,7 +85,8 @@ impl<'a> Backward<'a> {
     }
 
     /// Overwrites its part of `dx`, panels `[P][in]`, and of `d_values [nnz]`, before decay. Without `dx` (the first layer of a network) it computes `d_values`
-    /// alone. Cost over all chunks: (|A| + |B|)·batch multiply-adds; |B|·batch without `dx`. Memory: 24 bytes per entry of one block, and 16 per column of one chunk.
+    /// alone. Cost over all chunks: (|A| + |B|)·batch multiply-adds; |B|·batch without `dx`. Memory: 20 bytes per entry
+    /// of a chunk's block, 16 without `dx`; 4 more where units go block by block.
     pub fn chunk(&self, i: usize, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
         assert!(d_values.len() == self.pattern.nnz());
         assert!(dx.as_ref().is_none_or(|dx| dx.len() == self.x.len()));

@@ -425,7 +425,7 @@ impl Weights<'_> {
                 });
             }
             for p in 0..P {
-                y[p][filter].set(sums[p].map(|sum| sum.at_least(floor)));
+                y[p][filter].set(sums[p].map(|sum| sum.zero_below(floor)));
             }
         }
     }

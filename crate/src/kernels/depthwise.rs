@@ -52,7 +52,8 @@ fn check(window: &Window, batch: usize, x: &[f32], y: &[f32], w: &[f32]) -> (usi
     let Window { rows, cols, channels, filters } = *window;
     assert!(filters.is_multiple_of(channels.max(1)));
     assert!(x.len() == batch * window.input() && y.len() == batch * window.output() && w.len() == rows.kernel * cols.kernel * filters);
-    (filters, filters / channels.max(1))
+    // One where there are none, which are no length of a chunk.
+    (filters, (filters / channels.max(1)).max(1))
 }
 
 /// `sums += a·b`, one by one.

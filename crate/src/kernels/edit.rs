@@ -151,9 +151,9 @@ impl std::error::Error for EditError {}
 /// dropped if `regrow`. Everything in A. O(nnz).
 pub fn replace(pattern: &CsrPattern, dropped: &[u32], grown: &[u32], regrow: bool) -> Result<CsrPattern, EditError> {
     let (rows, cols) = (pattern.rows(), pattern.cols());
-    let mut last = None;
+    let (places, mut last) = (pattern.places(), None);
     for &index in grown {
-        if index as usize >= rows * cols || last.is_some_and(|last| index <= last) {
+        if index as usize >= places || last.is_some_and(|last| index <= last) {
             return Err(EditError::Order { index });
         }
         last = Some(index);

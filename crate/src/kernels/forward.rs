@@ -30,7 +30,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// What it raises sums to: no branch for each row.
+    /// Sums below it become 0: no branch for each row.
     #[inline(always)]
     pub(super) fn floor(self) -> F32x4 {
         F32x4::splat(if self == Self::Relu { 0.0 } else { f32::NEG_INFINITY })
@@ -212,7 +212,7 @@ impl<'a> Part<'a> {
                 }
             });
             for p in 0..P {
-                y[p][i].set(sums[p].map(|sum| sum.at_least(floor)));
+                y[p][i].set(sums[p].map(|sum| sum.zero_below(floor)));
             }
         }
     }
@@ -236,7 +236,7 @@ impl<'a> Part<'a> {
                 for ([x], &value) in x.rows(rest.clone()).zip(&values[rest]) {
                     add(&mut sums[r], x, value);
                 }
-                let sums = sums[r].map(|sum| sum.at_least(floor));
+                let sums = sums[r].map(|sum| sum.zero_below(floor));
                 y[first + r].set(std::array::from_fn(|v| if v < V { sums[v] } else { F32x4::splat(0.0) }));
             }
         }
@@ -276,7 +276,7 @@ impl<'a> Part<'a> {
         std::array::from_fn(|v| if 4 * v + 4 <= samples { bias } else { bias.first(samples.saturating_sub(4 * v)) })
     }
 
-    /// What the sums are raised to: see [`Activation::floor`]. Nothing before the last block.
+    /// See [`Activation::floor`]; none before the last block.
     #[inline(always)]
     fn floor(&self) -> F32x4 {
         let last = self.block + 1 == self.of.pattern.by_row.blocks();

@@ -16,7 +16,7 @@ use crate::lanes::Row;
 use crate::pattern::CsrPattern;
 use std::ops::Range;
 
-/// Working memory, kept between calls: what the dense product has, and activations row by row.
+/// Working memory, kept between calls: what the dense product has, and activations row by row, or weights in the order of the blocks.
 #[derive(Default)]
 pub struct Scratch {
     dense: dense::Scratch,

@@ -10,7 +10,7 @@
 
 use super::top_k::{self, k_lowest, kth_magnitude};
 use crate::lanes::{F32x4, F64x2, I32x4};
-use crate::pattern::{CsrPattern, Indices};
+use crate::pattern::{self, CsrPattern};
 
 /// One position outside the pattern, with the gradient its weight would have.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -208,10 +208,7 @@ impl<'a> Stored<'a> {
         for col in col0..cols.min(col0 + FEATURES) {
             let (start, _, end) = self.pattern.by_column.line(col);
             let bit = 1 << (col - col0);
-            match self.pattern.by_column.indices() {
-                Indices::U16(all) => all[start..end].iter().for_each(|&row| strip[row as usize] |= bit),
-                Indices::U32(all) => all[start..end].iter().for_each(|&row| strip[row as usize] |= bit),
-            }
+            self.pattern.by_column.indices().for_each(start..end, |_, row| strip[row] |= bit);
         }
     }
 }
@@ -267,7 +264,7 @@ impl<'a> Operands<'a> {
     fn new(x: &'a [f32], dy: &[f32], batch: usize, rows: usize, cols: usize) -> Self {
         assert!(x.len() == batch * cols);
         assert!(dy.len() == batch * rows);
-        assert!(u32::try_from(rows * cols).is_ok());
+        pattern::places(rows, cols);
         let mut units = vec![[0.0f32; UNITS]; rows.div_ceil(UNITS) * batch];
         for (b, sample) in dy.chunks_exact(rows.max(1)).enumerate() {
             for (i, four) in sample.chunks(UNITS).enumerate() {
@@ -298,8 +295,8 @@ impl<'a> Operands<'a> {
                 }
             }
             packed.iter_mut().for_each(|eight| eight[width..].fill(0.0));
-            for (i, units) in self.units.chunks_exact(self.batch.max(1)).enumerate().skip(strip % every).step_by(every) {
-                visit(i * UNITS, col, &product(units, &packed));
+            for i in (strip % every..self.rows.div_ceil(UNITS)).step_by(every) {
+                visit(i * UNITS, col, &product(&self.units[i * self.batch..][..self.batch], &packed));
             }
         }
     }

@@ -17,7 +17,7 @@ fn unit(key: u32, counter: u32) -> f64 {
     ((bits(key, counter) >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
 }
 
-/// `k ≤ n` different numbers below `n`, ascending, each subset equally likely. O(k) memory at most half of `n`, beyond O(n).
+/// `k ≤ n` different numbers below `n`, ascending, each subset equally likely. Memory: O(k) for k up to n/2, O(n) beyond.
 pub fn subset(n: usize, k: usize, key: u32) -> Vec<u32> {
     assert!(k <= n && u32::try_from(n).is_ok()); // 32 bits times a fraction of 52 bits stay below n
     if k > n / 2 {
@@ -49,7 +49,7 @@ pub fn subset(n: usize, k: usize, key: u32) -> Vec<u32> {
 
 /// `k` random positions outside `pattern` (all, if there are fewer), ascending flat indices; each subset equally likely.
 pub fn free_positions(pattern: &CsrPattern, k: usize, key: u32) -> Vec<u32> {
-    let free = pattern.rows() * pattern.cols() - pattern.nnz();
+    let free = pattern.places() - pattern.nnz();
     let mut places = subset(free, k.min(free), key);
     // The r-th free position lies beyond r others that are free and all entries before it: move along the entries.
     let mut entries = pattern.flat().enumerate();

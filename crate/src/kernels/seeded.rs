@@ -7,7 +7,7 @@
 use super::edit::{Members, in_flat_order};
 use super::random::Source;
 use super::top_k;
-use crate::pattern::CsrPattern;
+use crate::pattern::{self, CsrPattern};
 use std::fmt;
 
 /// Why the sets cannot be found.
@@ -70,7 +70,7 @@ pub struct Seeded {
 impl Seeded {
     /// A layer at its start. Beyond `max_frozen`, the smallest weights that left B are given up and become 0.
     pub fn new(source: Source, rows: usize, cols: usize, max_frozen: usize) -> Self {
-        assert!(u32::try_from(rows * cols).is_ok());
+        pattern::places(rows, cols);
         Self { source, rows, cols, frozen: Vec::new(), max_frozen, cursor: None, candidates: Vec::new(), exhausted: false }
     }
 
@@ -168,7 +168,8 @@ impl Seeded {
         }
     }
 
-    /// Adds the next of the line to the candidates: an eighth of `nnz`, or whoever is left. At the start `nnz`, all of which will be taken.
+    /// Adds the next of the line to the candidates: an eighth of `nnz`, at least 512, or whoever is left. At the start one more than the `nnz` that will be
+    /// taken, so that one stays behind.
     fn refill(&mut self, nnz: usize) {
         let count = if self.cursor.is_none() && self.candidates.is_empty() { nnz + 1 } else { (nnz / 8).max(512) };
         let last = self.candidates.iter().map(|&(i, v)| Rank::of(i, v)).reduce(|a, b| if a.is_before(b) { b } else { a }).or(self.cursor);

@@ -165,9 +165,12 @@ fn backward_equals_the_reference() {
 #[test]
 fn backward_in_chunks_and_blocks_equals_the_reference() {
     let mut random = Random(7);
-    for (rows, cols, density) in [(300, 300, 90), (9000, 5, 5), (4100, 17, 60), (70_000, 3, 1), (800, 900, 99)] {
-        let layer = layer(&mut random, rows, cols, density, true);
+    for (rows, cols, density, backward_set) in
+        [(300, 300, 90, true), (9000, 5, 5, true), (4100, 17, 60, true), (70_000, 3, 1, true), (1000, 900, 99, true), (800, 900, 99, false)]
+    {
+        let layer = layer(&mut random, rows, cols, density, backward_set);
         for batch in [5, 36] {
+            assert_eq!(full::serves_backward(&layer.pattern, batch), rows * cols > 700_000 && batch == 36);
             let (x, dy) = (random.whole_numbers(batch * cols), random.whole_numbers(batch * rows));
             let [dx, dw] = reference::backward(&layer.mask, &layer.dense, &x, &dy, batch, rows, cols);
             let mut dx_panels = vec![Row([f32::NAN; 16]); panels(batch) * cols];

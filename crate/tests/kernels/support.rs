@@ -52,7 +52,7 @@ pub fn layer(random: &mut Random, rows: usize, cols: usize, density: u64, backwa
     Layer { mask, pattern, dense, values, flat }
 }
 
-/// On, just under and just over the 4-lane vector and the 16-wide panel; a single sample; two and three panels.
-pub const BATCHES: [usize; 12] = [1, 3, 4, 5, 8, 12, 15, 16, 17, 32, 41, 48];
+/// None; on, just under and just over the 4-lane vector and the 16-wide panel; two, three and four panels, and a second pair that is not full.
+pub const BATCHES: [usize; 14] = [0, 1, 3, 4, 5, 8, 12, 15, 16, 17, 41, 48, 64, 70];
 pub const SHAPES: [(usize, usize); 8] = [(0, 3), (3, 0), (1, 1), (1, 8), (8, 1), (5, 3), (17, 33), (64, 48)];
 pub const DENSITIES: [u64; 4] = [0, 3, 50, 100];
