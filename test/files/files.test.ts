@@ -29,13 +29,35 @@ test('file:// saves and loads any tfjs model, by folder or by model.json', async
   }
 });
 
-test('saving again replaces the folder', async () => {
-  await model().save(url('m'));
-  const second = model();
-  await second.save(url('m'));
-  const loaded = await tfl.loadLayersModel(url('m'));
-  expect(loaded.getWeights()[0].dataSync()).toEqual(second.getWeights()[0].dataSync());
+test('saving again replaces the model, and nothing else in its folder', async () => {
+  await mkdir(join(folder, 'm', 'src'), { recursive: true });
+  await writeFile(join(folder, 'm', 'labels.txt'), 'zero');
+  for (const weights of ['weights.bin', 'weights.2.bin', 'weights.bin']) {
+    const saved = model();
+    await saved.save(url('m'));
+    expect((await readdir(join(folder, 'm'))).sort()).toEqual(['labels.txt', 'model.json', 'src', weights].sort());
+    const loaded = await tfl.loadLayersModel(url('m'));
+    expect(loaded.getWeights()[0].dataSync()).toEqual(saved.getWeights()[0].dataSync());
+  }
   expect(await readdir(folder)).toEqual(['m']);
+});
+
+test('a model is saved to the folder of a model.json, and to no file', async () => {
+  const saved = model();
+  await saved.save(url('m/model.json'));
+  expect((await readdir(join(folder, 'm'))).sort()).toEqual(['model.json', 'weights.bin']);
+  await writeFile(join(folder, 'file'), 'mine');
+  await expect(saved.save(url('file'))).rejects.toThrow(/file: cannot be written \(EEXIST\); something is there, and stays/);
+  expect(await readFile(join(folder, 'file'), 'utf8')).toBe('mine');
+});
+
+test('a model stays whole when the next one cannot be written', async () => {
+  const first = model();
+  await first.save(url('m'));
+  await mkdir(join(folder, 'm', 'weights.2.bin', 'in the way'), { recursive: true });
+  await expect(model().save(url('m'))).rejects.toThrow(/weights.2.bin: cannot be written/);
+  const loaded = await tfl.loadLayersModel(url('m'));
+  expect(loaded.getWeights()[0].dataSync()).toEqual(first.getWeights()[0].dataSync());
 });
 
 test('what is broken is refused by name', async () => {
@@ -50,6 +72,10 @@ test('what is broken is refused by name', async () => {
   await expect(tfl.loadLayersModel(url('m'))).rejects.toThrow(/model.json: expected JSON/);
   await writeFile(json, '{}');
   await expect(tfl.loadLayersModel(url('m'))).rejects.toThrow(/modelTopology and weightsManifest/);
+  await writeFile(json, good.replace('"paths":["weights.bin"]', '"paths":[7]'));
+  await expect(tfl.loadLayersModel(url('m'))).rejects.toThrow(/model.json: expected paths and weights in weightsManifest\[0\]/);
+  await writeFile(json, good.replaceAll('float32', 'string'));
+  await expect(tfl.loadLayersModel(url('m'))).rejects.toThrow(/model.json: weights of type string, .*, cannot be read/);
   await writeFile(json, good.replace('weights.bin', '../../../etc/passwd'));
   await expect(tfl.loadLayersModel(url('m'))).rejects.toThrow(/its weights lie outside its folder/);
 });

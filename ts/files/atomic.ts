@@ -1,7 +1,8 @@
-// Files and folders that are there whole or not at all: written under a temporary name, then renamed.
+// Files and folders that are written under a temporary name, then renamed: none is ever there in part.
 
 import { mkdir, mkdtemp, realpath, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import { FileError } from '../errors.js';
 
 type Content = string | Uint8Array;
@@ -40,9 +41,17 @@ async function writeThenMove(path: string, target: string, files: Record<string,
   }
 }
 
+/** Writes `files` (name → content) into the folder `path`, made where there is none, one after the other. What else is in it stays. */
+export async function writeInto(path: string, files: Record<string, Content>): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause) => {
+    throw notWritten(path, cause);
+  });
+  for (const [name, content] of Object.entries(files)) await writeFileWhole(join(path, name), content);
+}
+
 /** Writes one file, replacing one that is there. */
 export async function writeFileWhole(path: string, content: Content): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}-${process.pid}`);
+  const temporary = join(dirname(path), `.${basename(path)}-${process.pid}-${threadId}`);
   try {
     await writeFile(temporary, content);
     await rename(temporary, path);

@@ -1,12 +1,12 @@
 // `file://` for `model.save` and `tf.loadLayersModel` on Node, where tfjs itself has no handler for it.
 
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import * as paths from 'node:path';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import { FileError } from '../errors.js';
-import { writeFolder } from './atomic.js';
+import { writeInto } from './atomic.js';
 import { modelFiles } from './model_files.js';
 
 const SCHEME = 'file://';
@@ -16,18 +16,31 @@ function pathOf(url: string): string {
   return url.startsWith(`${SCHEME}/`) ? fileURLToPath(url) : resolve(url.slice(SCHEME.length));
 }
 
-/** The folder `path` with `model.json` and `weights.bin`, in tfjs's own format. */
+/** Names for weights, in turn. */
+const WEIGHTS = ['weights.bin', 'weights.2.bin'];
+
+/** The folder with `model.json` and `weights.bin`, in tfjs's own format; `path` is the folder or its `model.json`. What else is in it stays. */
 class FolderHandler implements tf.io.IOHandler {
-  constructor(readonly path: string) {}
+  readonly path: string;
+  /** Loading takes any name. */
+  readonly file: string;
+
+  constructor(path: string) {
+    this.path = basename(path) === 'model.json' ? dirname(path) : path;
+    this.file = path.endsWith('.json') ? path : join(path, 'model.json');
+  }
 
   async save(artifacts: tf.io.ModelArtifacts): Promise<tf.io.SaveResult> {
-    await writeFolder(this.path, modelFiles(artifacts));
+    const before = await weightsOf(join(this.path, 'model.json'));
+    // The model that is there keeps its weights until `model.json` names others: there is a whole one at any moment.
+    const [weights, other] = before.includes(WEIGHTS[0]) ? [...WEIGHTS].reverse() : WEIGHTS;
+    await writeInto(this.path, modelFiles(artifacts, weights));
+    if (before.includes(other)) await rm(join(this.path, other), { force: true });
     return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) };
   }
 
-  /** `path` is the folder or its `model.json`. */
   async load(): Promise<tf.io.ModelArtifacts> {
-    const file = this.path.endsWith('.json') ? this.path : join(this.path, 'model.json');
+    const { file } = this;
     const json = parseModel(file, await read(file));
     return tf.io.getModelArtifactsForJSON(json, async (manifest) => {
       const folder = dirname(file);
@@ -39,7 +52,7 @@ class FolderHandler implements tf.io.IOHandler {
       }
       const specs = manifest.flatMap((group) => group.weights);
       const received = parts.reduce((sum, part) => sum + part.length, 0);
-      const expected = specs.reduce((sum, spec) => sum + bytesOf(spec), 0);
+      const expected = specs.reduce((sum, spec) => sum + bytesOf(file, spec), 0);
       if (received !== expected) {
         throw new FileError(
           `${file}: expected ${expected} bytes of weights, received ${received}; the copy is incomplete or not of this model`,
@@ -70,6 +83,15 @@ export function liesIn(folder: string, path: string, on: Paths = paths): boolean
   return !on.isAbsolute(way) && way !== '..' && !way.startsWith(`..${on.sep}`);
 }
 
+/** The files that a saved model names as its weights; none where there is no such model. */
+async function weightsOf(file: string): Promise<string[]> {
+  try {
+    return parseModel(file, await read(file)).weightsManifest.flatMap(({ paths }) => paths);
+  } catch {
+    return [];
+  }
+}
+
 async function read(file: string): Promise<Uint8Array> {
   try {
     return await readFile(file);
@@ -85,17 +107,21 @@ function parseModel(file: string, bytes: Uint8Array): tf.io.ModelJSON {
   } catch (cause) {
     throw new FileError(`${file}: expected JSON, received ${(cause as Error).message}`, { cause });
   }
-  if (!json?.modelTopology || !Array.isArray(json.weightsManifest)) {
+  const groups = json?.weightsManifest;
+  if (!json?.modelTopology || !Array.isArray(groups)) {
     throw new FileError(`${file}: expected a saved tfjs model with modelTopology and weightsManifest`);
   }
+  const listed = (paths: unknown) => Array.isArray(paths) && paths.every((path) => typeof path === 'string');
+  const bad = groups.findIndex((group) => !listed(group?.paths) || !Array.isArray(group.weights));
+  if (bad >= 0) throw new FileError(`${file}: expected paths and weights in weightsManifest[${bad}]`);
   return json;
 }
 
-function bytesOf({ shape, dtype, quantization }: tf.io.WeightsManifestEntry): number {
+function bytesOf(file: string, { name, shape, dtype, quantization }: tf.io.WeightsManifestEntry): number {
   const size = shape.reduce((a, b) => a * b, 1);
   const widths: Record<string, number> = { float32: 4, int32: 4, bool: 1, complex64: 8, uint8: 1, uint16: 2, float16: 2 };
   const width = widths[quantization?.dtype ?? dtype];
-  if (!width) throw new FileError(`weights of type ${dtype} cannot be read from a file`);
+  if (!width) throw new FileError(`${file}: weights of type ${dtype}, ${name}, cannot be read`);
   return size * width;
 }
 

@@ -15,12 +15,15 @@ export async function artifactsOf(model: Pick<LayersModel, 'save'>, includeOptim
   return found as tf.io.ModelArtifacts;
 }
 
-/** `model.json` and `weights.bin`, by name. */
-export function modelFiles({ weightSpecs, weightData, ...rest }: tf.io.ModelArtifacts): Record<string, string | Uint8Array> {
+/** The weights, and `model.json`, which names them, by name. */
+export function modelFiles(
+  { weightSpecs, weightData, ...rest }: tf.io.ModelArtifacts,
+  weights = 'weights.bin',
+): Record<string, string | Uint8Array> {
   if (!weightSpecs || !weightData) throw new FileError('the model has no weights to save');
-  const weightsManifest = [{ paths: ['weights.bin'], weights: weightSpecs }];
+  const weightsManifest = [{ paths: [weights], weights: weightSpecs }];
   return {
+    [weights]: new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData)),
     'model.json': JSON.stringify({ ...rest, weightsManifest }),
-    'weights.bin': new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData)),
   };
 }
