@@ -256,6 +256,70 @@ describe('elsewhere', () => {
     mine.detach();
   });
 
+  test.each(['after', 'instead'] as const)('after a fit that failed, timing %s, a plain one trains and records nothing', async (timing) => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(16);
+    const model = network();
+    const fails = new tfl.CustomCallback({
+      onBatchEnd: async () => {
+        throw new Error('the page was closed');
+      },
+    });
+    // The step after the failure is one that an edit follows.
+    const args = { every: 2, endStep: 10, accumulate: 2, timing };
+    await expect(model.fit(x, y, { ...quiet, callbacks: [rigl(args), fails] })).rejects.toThrow('the page was closed');
+    const { history } = await model.fit(x, y, { ...quiet, epochs: 5 });
+    const losses = history.loss as number[];
+    expect(losses[4]).toBeLessThan(losses[1]);
+    const samples = model.layers.flatMap((layer) => (layer as SparseDense).probe?.passes ?? []);
+    expect(samples.reduce((sum, { batch }) => sum + batch, 0)).toBeLessThanOrEqual(2 * 2 * 8);
+  });
+
+  test('two methods whose edits come instead of an update lose one step for both', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(16);
+    const model = network();
+    const args = { every: 4, endStep: 4, timing: 'instead' } as const;
+    const methods = [rigl({ ...args, layers: ['hidden'] }), set({ ...args, layers: ['output'] })];
+    const { history } = await model.fit(x, y, { ...quiet, epochs: 5, callbacks: methods });
+    const losses = history.loss as number[];
+    expect(Object.hasOwn(model.optimizer, 'applyGradients')).toBe(false);
+    expect(losses[4]).toBeLessThan(losses[2]);
+  });
+
+  test('a method that fails lets go of its layers', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(8);
+    const model = network();
+    const bad = dropGrow({ name: 'bad', usesGradients: true, grow: () => [] }, { every: 1, endStep: 9 });
+    await expect(model.fit(x, y, { ...quiet, callbacks: [bad] })).rejects.toThrow('bad grow: expected an array for each of 2 layers');
+    for (const { probe, owner } of model.layers as SparseDense[]) expect([probe, owner]).toEqual([undefined, undefined]);
+  });
+
+  test('one method in two fits at once is refused, and the first goes on', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(32);
+    const [first, second] = [network(), network()];
+    const method = rigl({ every: 2, endStep: 9 });
+    const one = first.fit(x, y, { ...quiet, epochs: 2, callbacks: [method] });
+    await expect(second.fit(x, y, { ...quiet, callbacks: [method] })).rejects.toThrow(
+      'rigl callback: expected one method for each fit under way, received "a second fit"',
+    );
+    expect((await one).history.loss).toHaveLength(2);
+  });
+
+  test('a report after the end has what the layers ended with', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(32);
+    const model = network();
+    const method = rigl({ every: 2, endStep: 9 });
+    expect(() => method.report()).toThrow('rigl: attach(model) before report()');
+    const { history } = await model.fit(x, y, { ...quiet, callbacks: [method] });
+    const { density, explored, layers } = method.report();
+    expect([density, explored]).toEqual([history.density[0], history.explored[0]]);
+    expect(Object.keys(layers)).toEqual(['hidden', 'output']);
+  });
+
   test('gmp ends at its density where the last step is not due by itself', async () => {
     await tf.setBackend('cpu');
     const { x, y } = data(32);

@@ -29,8 +29,12 @@ export class Probe {
   #passes: Samples[] = [];
   #whole: Float32Array | undefined;
 
+  /** `wanted`: whether passes still are. A fit that fails leaves its probes behind, and they must not take in what comes after. */
+  constructor(readonly wanted: () => boolean = () => true) {}
+
   /** Takes a copy. Where the layer ended in relu, `y` is its output, and dy passes where it is positive. */
   record(x: Panels, dy: Panels, y: Panels | undefined): void {
+    if (!this.wanted()) return;
     // Views of the same working memory, one after the other.
     const through = dy.unpack().slice();
     this.#passes.push({ batch: x.batch, dy: throughRelu(through, y?.unpack()), x: x.unpack().slice() });
@@ -38,6 +42,7 @@ export class Probe {
 
   /** The same of a convolution. */
   recordWindow(window: Window, batch: number, x: Float32Array, dy: Float32Array, y?: Float32Array): void {
+    if (!this.wanted()) return;
     this.#passes.push({ batch, x: x.slice(), dy: throughRelu(dy.slice(), y), window });
     this.#whole = undefined;
   }

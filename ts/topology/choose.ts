@@ -54,6 +54,9 @@ export function choose(
     const count = chosen[i]?.length ?? rule.dropCount?.(view, fraction) ?? Math.floor(view.nnz * fraction);
     return Math.min(view.nnz, checkCount(`${rule.name} dropCount of ${view.name}`, count, 0));
   });
+  views.forEach((view, i) => {
+    if (chosen[i]) checkDrop(`${rule.name} drop of ${view.name}`, chosen[i], view.nnz);
+  });
   const drop = (view: LayerView, i: number): Uint32Array => {
     const own = chosen[i];
     if (own) return fewer(rule, view, own, counts[i], fraction);
@@ -87,6 +90,13 @@ export function choose(
   return { grown, dropped: dropped?.map(back) ?? views.map(drop) };
 }
 
+/** Refuses anything but a Uint32Array of ascending positions in a pattern. */
+function checkDrop(what: string, positions: unknown, nnz: number): void {
+  if (!(positions instanceof Uint32Array)) throw new OptionError(what, 'a Uint32Array', positions);
+  const bad = positions.findIndex((at, i) => at >= nnz || (i > 0 && at <= positions[i - 1]));
+  if (bad >= 0) throw new OptionError(what, `ascending positions below ${nnz}`, positions[bad]);
+}
+
 function scoresOf(rule: Rule, view: LayerView, fraction: number): Float32Array {
   const scores = rule.dropScore?.(view, fraction) ?? view.magnitudes;
   if (scores.length !== view.nnz) throw new ShapeError(`${rule.name} dropScore of ${view.name}`, [view.nnz], [scores.length]);
@@ -110,10 +120,13 @@ function fewer(rule: Rule, view: LayerView, dropped: Uint32Array, k: number, fra
 
 /** Makes `counts` add up to what was grown. */
 function balance(rule: Rule, views: readonly LayerView[], counts: number[], grown: readonly Uint32Array[]): void {
+  if (!Array.isArray(grown) || grown.length !== views.length) {
+    throw new OptionError(`${rule.name} grow`, `an array for each of ${views.length} layers`, grown);
+  }
   views.forEach((view, i) => {
-    const size = grown[i]?.length ?? -1;
-    if (size < 0 || size > view.free)
-      throw new OptionError(`${rule.name} growth in ${view.name}`, `at most the ${view.free} positions that are free`, size);
+    const what = `${rule.name} growth in ${view.name}`;
+    if (!(grown[i] instanceof Uint32Array)) throw new OptionError(what, 'a Uint32Array', grown[i]);
+    if (grown[i].length > view.free) throw new OptionError(what, `at most the ${view.free} positions that are free`, grown[i].length);
   });
   let surplus = counts.reduce((a, b) => a + b, 0) - grown.reduce((sum, positions) => sum + positions.length, 0);
   if (surplus < 0) {

@@ -56,6 +56,8 @@ export class DropGrow extends Training {
   readonly seed: number;
   readonly #scheduleArgs: ScheduleArgs;
   #undoSkip: (() => void) | undefined;
+  /** The step that probes are to see, with those before it. */
+  #expected = 0;
 
   /** `extra` are options of the rule, to be saved with the others; nothing for a rule of the user's. */
   constructor(
@@ -121,7 +123,12 @@ export class DropGrow extends Training {
   protected override before(step: number, layers: readonly SparseLayer[]): void {
     if (this.timing === 'instead' && this.schedule.due(step)) this.#undoSkip ??= skipNextUpdate(this.optimizer);
     const records = this.rule.usesGradients && this.schedule.dueWithin(step, this.accumulate);
-    for (const layer of layers) layer.probe = records ? (this.accumulate > 1 ? (layer.probe ?? new Probe()) : new Probe()) : undefined;
+    const { optimizer } = this;
+    this.#expected = step;
+    for (const layer of layers) {
+      const before = this.accumulate > 1 ? layer.probe : undefined;
+      layer.probe = records ? (before ?? new Probe(() => optimizer.iterations < this.#expected)) : undefined;
+    }
   }
 
   protected override end(): void {
@@ -164,19 +171,22 @@ export class DropGrow extends Training {
   }
 }
 
-/** Makes the optimizer's steps count and do nothing else, until what is returned is called. */
+/** Makes the optimizer's next step count and do nothing else; returns what takes that back. */
 function skipNextUpdate(optimizer: tf.Optimizer): () => void {
-  // The user may have put a function of their own before that of the class.
+  // The user, or another method, may have put a function of their own before that of the class.
   const before = Object.getOwnPropertyDescriptor(optimizer, 'applyGradients');
-  const skip = function (this: tf.Optimizer & { incrementIterations(): void }) {
-    this.incrementIterations();
-  } as tf.Optimizer['applyGradients'];
-  optimizer.applyGradients = skip;
-  return () => {
+  const undo = () => {
     if (optimizer.applyGradients !== skip) return;
     if (before) Object.defineProperty(optimizer, 'applyGradients', before);
     else Reflect.deleteProperty(optimizer, 'applyGradients');
   };
+  const skip = function (this: tf.Optimizer & { incrementIterations(): void }) {
+    // Of two methods each takes its own away; and a fit that fails tells nobody to.
+    undo();
+    this.incrementIterations();
+  } as tf.Optimizer['applyGradients'];
+  optimizer.applyGradients = skip;
+  return undo;
 }
 
 /** A method from a rule of your own. */

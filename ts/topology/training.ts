@@ -24,7 +24,10 @@ export interface Report extends Moved {
 export interface TrainingArgs {
   /** Names of the layers to train. Default: every sparse layer that the method can train. */
   layers?: readonly string[] | undefined;
-  /** Whether to record which positions have had a weight: one bit for each position of a layer, also in saved models. Default true. */
+  /**
+   * Whether to record which positions have had a weight: one bit for each position of a layer, as a weight `explored` of the layer (so that `getWeights()`
+   * taken before a first fit does not fit into `setWeights()` after it), also in saved models. Default true.
+   */
   track?: boolean | undefined;
 }
 
@@ -37,7 +40,7 @@ const YIELD_MS = 16;
  * await model.fit(xs, ys, { epochs: 10, callbacks: [method] });
  * ```
  * In a loop of your own: `method.attach(model, optimizer)`, then `await method.step()` after each step of the optimizer, and `method.detach()` at the
- * end. What a method does at a step depends on its options, the step count of the optimizer and the layers, all of which are saved with a model
+ * end; after a fit that threw, too, or layers keep what the method has set for the next step, such as Top-KAST's penalty. What a method does at a step depends on its options, the step count of the optimizer and the layers, all of which are saved with a model
  * (`includeOptimizer: true`): a resumed run goes on as an uninterrupted one would.
  */
 export abstract class Training extends Callback {
@@ -149,7 +152,6 @@ export abstract class Training extends Callback {
       layer.owner = undefined;
       layer.probe = undefined;
     }
-    this.#layers = [];
     this.#optimizer = undefined;
   }
 
@@ -167,8 +169,14 @@ export abstract class Training extends Callback {
     for (const layer of this.#layers) if (!layer.trainable) layer.probe = undefined;
     // Slots of tfjs's optimizers are asked for once a step, by the first edit.
     this.#carry = undefined;
-    await this.after(iterations, active);
-    this.before(iterations + 1, active);
+    try {
+      await this.after(iterations, active);
+      this.before(iterations + 1, active);
+    } catch (error) {
+      // Nobody will tell it that training has ended.
+      this.detach();
+      throw error;
+    }
   }
 
   /** Asks the optimizer for its slots, which may fail: to be awaited before anything that cannot be undone. */
@@ -185,8 +193,9 @@ export abstract class Training extends Callback {
     this.#moved.regrown += moved.regrown;
   }
 
-  /** What has happened since the last call, and where the layers stand. */
+  /** What has happened since the last call, and where the layers stand, also after the end. */
   report(): Report {
+    if (this.#layers.length === 0) throw new Error(`${this.name}: attach(model) before report()`);
     return summed([this.#counts()]);
   }
 
@@ -227,6 +236,11 @@ export abstract class Training extends Callback {
   }
 
   override setModel(model: Parameters<Callback['setModel']>[0]): void {
+    // tfjs takes its flag back when a fit fails, too.
+    const { isTraining } = (this.model ?? {}) as unknown as { isTraining?: boolean };
+    if (this.#optimizer && this.#inFit && isTraining && (this.model as unknown) !== model) {
+      throw new OptionError(`${this.name} callback`, 'one method for each fit under way', 'a second fit');
+    }
     super.setModel(model);
     this.#inFit = true;
     // A fit that failed never told its callbacks that it ended.
