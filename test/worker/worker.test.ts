@@ -172,6 +172,15 @@ test('a part of an array goes over alone', async () => {
   expect(whole.length).toBe(1000);
 });
 
+test('a tensor is not given away', async () => {
+  await trainer.build();
+  const { x, y } = samples(8);
+  const xs = tf.tensor(x.data.slice(), [8, 8]);
+  await trainer.fit({ x: xs, y, transfer: true });
+  expect(xs.dataSync()).toEqual(x.data);
+  xs.dispose();
+});
+
 test('data by the script, or sent and given away; no tensor stays', async () => {
   await trainer.build();
   const numbers = samples(32);

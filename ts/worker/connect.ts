@@ -44,19 +44,16 @@ const ASK_MS = 100;
 export class Trainer {
   readonly #worker: Worker | NodeWorker;
   readonly #remote: Remote;
-  readonly #gone: Promise<never>;
-  #end: (reason: Error) => void = () => {};
+  /** Why the worker is gone. */
+  #gone: Error | undefined;
+  /** What rejects each call under way. */
+  readonly #calls = new Set<(reason: Error) => void>();
   /** When the last call is on its way. */
   #sent: Promise<unknown> = Promise.resolve();
 
   /** @internal */
   constructor(worker: Worker | NodeWorker) {
     this.#worker = worker;
-    this.#gone = new Promise((_, reject) => {
-      this.#end = reject;
-    });
-    // Calls race with it; with none under way it is no unhandled rejection.
-    this.#gone.catch(() => {});
     if ('on' in worker) {
       worker.on('error', (error: Error) => this.#end(new WorkerError(`the worker ended: ${error.message}`, { cause: error })));
       worker.on('exit', (code: number) => this.#end(new WorkerError(`the worker ended with exit code ${code}`)));
@@ -102,6 +99,11 @@ export class Trainer {
     return this;
   }
 
+  #end(reason: Error): void {
+    this.#gone ??= reason;
+    for (const reject of this.#calls) reject(this.#gone);
+  }
+
   /** Calls go over in the order in which they were made, also where one of them has to get its numbers together first. */
   async #ask<A, T>(call: (argument: A) => Promise<Answer<T>>, argument?: Promise<A>): Promise<T> {
     // It may fail before its turn has come.
@@ -109,7 +111,12 @@ export class Trainer {
     const turn = this.#sent.then(() => argument as Promise<A>);
     const answer = turn.then(call);
     this.#sent = turn.catch(() => {});
-    const got = await Promise.race([answer, this.#gone]);
+    const got = await new Promise<Answer<T>>((resolve, reject) => {
+      if (this.#gone) return reject(this.#gone);
+      // Not a race with one promise for all calls: that would keep each answer for as long as the worker lives.
+      this.#calls.add(reject);
+      answer.then(resolve, reject).finally(() => this.#calls.delete(reject));
+    });
     if ('error' in got) throw fromWire(got.error);
     return got.value;
   }

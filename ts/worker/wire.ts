@@ -21,8 +21,9 @@ export async function plain(what: string, numbers: NumbersLike): Promise<Numbers
   if (!Array.isArray(shape) || shape.reduce((a, b) => a * b, 1) !== data.length) {
     throw new OptionError(`${what} shape`, `one of ${data.length} elements`, shape);
   }
-  // A view would take along, or give away, all that it is a view of.
-  return { data: data.byteLength === data.buffer.byteLength ? data : data.slice(), shape };
+  // A view would take along, or give away, all that it is a view of; a tensor's own numbers are not to be given away.
+  const own = typeof numbers.data !== 'function' && data.byteLength === data.buffer.byteLength;
+  return { data: own ? data : data.slice(), shape };
 }
 
 /** An answer: a value, or what was thrown. */
