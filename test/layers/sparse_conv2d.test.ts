@@ -587,6 +587,7 @@ test('300 steps, saves and edits leave nothing behind', async () => {
   // What saving reads stays until it changes, and a new pattern has its lists from the first product on: both times all of it is there.
   const settle = async () => {
     await save();
+    await save();
     await model.trainOnBatch(x, y);
   };
   await settle();

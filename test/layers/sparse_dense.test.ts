@@ -304,6 +304,7 @@ describe('memory', () => {
     };
     for (let i = 0; i < 50; i++) await step();
     await save();
+    await save();
     await step();
     const before = { tensors: tf.memory().numTensors, ours: memory().liveBytes };
     for (let i = 0; i < 1000; i++) await step();

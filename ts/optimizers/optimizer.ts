@@ -40,7 +40,8 @@ export abstract class SlotOptimizer extends tf.Optimizer {
   /** Slots by the name of their variable, in the order of the variables. */
   readonly #slots = new Map<string, Slots>();
   #saved: Saved[] = [];
-  #exported: tf.Tensor[] = [];
+  /** What the last two calls of `getWeights` gave out: two saves may be under way at once. */
+  #exported: [tf.Tensor[], tf.Tensor[]] = [[], []];
 
   constructor(
     public learningRate: number,
@@ -80,10 +81,11 @@ export abstract class SlotOptimizer extends tf.Optimizer {
     let slots = this.#slots.get(name);
     if (!slots) {
       const saved = this.#saved[position];
-      delete this.#saved[position];
+      if (saved) this.#checkSaved(name, size, saved);
       slots = Object.fromEntries(this.slotNames.map((slot) => [slot, new WasmArray(size)]));
+      if (saved) this.#restore(slots, saved);
+      delete this.#saved[position];
       this.#slots.set(name, slots);
-      if (saved) this.#restore(name, slots, saved);
     }
     // The kernels take lengths on trust. A name may have been given to another variable since.
     for (const [slot, array] of Object.entries(slots)) {
@@ -92,13 +94,18 @@ export abstract class SlotOptimizer extends tf.Optimizer {
     return slots;
   }
 
-  #restore(name: string, slots: Slots, saved: Saved): void {
+  /** Before any of it is taken: what does not fit must stay, to be refused at the next step as well. */
+  #checkSaved(name: string, size: number, { arrays }: Saved): void {
+    for (const slot of this.slotNames) {
+      const received = arrays.get(slot)?.length ?? 0;
+      if (received !== size) throw new ShapeError(`saved optimizer state ${name}/${slot}`, [size], [received]);
+    }
+  }
+
+  #restore(slots: Slots, { arrays }: Saved): void {
     for (const [slot, array] of Object.entries(slots)) {
-      const values = saved.arrays.get(slot);
-      if (values?.length !== array.length)
-        throw new ShapeError(`saved optimizer state ${name}/${slot}`, [array.length], [values?.length ?? 0]);
-      if (this.counters.includes(slot)) array.words.set(values);
-      else array.floats.set(values);
+      const to = this.counters.includes(slot) ? array.words : array.floats;
+      to.set(arrays.get(slot) as Float32Array);
     }
   }
 
@@ -141,8 +148,9 @@ export abstract class SlotOptimizer extends tf.Optimizer {
       })),
     );
     const all = [iterations, ...slots];
-    tf.dispose(this.#exported);
-    this.#exported = all.map(({ tensor }) => tf.keep(tensor));
+    const [last, beforeLast] = this.#exported;
+    tf.dispose(beforeLast);
+    this.#exported = [all.map(({ tensor }) => tf.keep(tensor)), last];
     return all;
   }
 
@@ -173,6 +181,6 @@ export abstract class SlotOptimizer extends tf.Optimizer {
   override dispose(): void {
     this.#free();
     tf.dispose(this.#exported);
-    this.#exported = [];
+    this.#exported = [[], []];
   }
 }
