@@ -136,7 +136,10 @@ for (const [name, features] of Object.entries(variants)) {
     { stdio: 'inherit' },
   );
   const optimized = join(out, `${name}.wasm`);
-  const found = binaryen.readBinary(readFileSync(optimized)).emitText().match(/f32x4\.relaxed_(max|min)/);
+  const found = binaryen
+    .readBinary(readFileSync(optimized))
+    .emitText()
+    .match(/f32x4\.relaxed_(max|min)/);
   if (found) throw new Error(`${name}.wasm: expected no ${found[0]}, which may drop a NaN: see lanes.rs, zero_below`);
   writeFileSync(optimized, stamped(readFileSync(optimized), name));
   glue.add(readFileSync(join(built, 'kernels.js'), 'utf8'));

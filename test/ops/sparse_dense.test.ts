@@ -142,6 +142,20 @@ onEachBackend('sparseDense', () => {
     });
   });
 
+  test('what it cannot compute is refused', () => {
+    tf.tidy(() => {
+      const values = tf.zeros<tf.Rank.R1>([pattern.nnz]);
+      const x = tf.zeros<tf.Rank.R2>([2, IN]);
+      const words = tf.tensor2d(new Array(2 * IN).fill('a'), [2, IN]);
+      expect(() => sparseDense({ x, values, pattern, activation: 'tanh' as 'relu' })).toThrow(
+        `sparseDense activation: expected 'linear' or 'relu' (apply others to its output), received "tanh"`,
+      );
+      expect(() => sparseDense({ x: words, values, pattern })).toThrow(
+        'sparseDense x: expected a tensor of real numbers, received "string"',
+      );
+    });
+  });
+
   test('an empty batch gives an empty result', () => {
     tf.tidy(() => {
       const y = sparseDense({ x: tf.zeros<tf.Rank.R2>([0, IN]), values: tf.zeros<tf.Rank.R1>([pattern.nnz]), pattern });

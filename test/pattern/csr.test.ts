@@ -61,6 +61,10 @@ describe('CsrPattern', () => {
     expect(pattern(65_537, [0, 1], [65_536]).colIndices).toBeInstanceOf(Uint32Array);
   });
 
+  test.each([-1, 2.5, Number.NaN])('of %d columns is refused', (cols) => {
+    expect(() => pattern(cols, [0], [])).toThrow(new PatternError(`pattern cols: expected a whole number >= 0, received ${cols}`));
+  });
+
   test('is either valid or refused, whatever comes', () => {
     const small = fc.array(fc.nat(6), { maxLength: 6 });
     fc.assert(

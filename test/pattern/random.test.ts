@@ -49,6 +49,8 @@ test('a layer with 9·10¹⁰ places needs memory for its entries alone', () => 
 
 test('too many entries are refused with both numbers', () => {
   expect(() => randomPattern(2, 3, 7, 1)).toThrow('randomPattern nnz: expected at most 2·3 = 6, received 7');
+  expect(() => randomPattern(-2, -3, 2, 1)).toThrow('randomPattern rows: expected a whole number >= 0, received -2');
+  expect(() => randomPattern(2, 2.5, 2, 1)).toThrow('randomPattern cols: expected a whole number >= 0, received 2.5');
 });
 
 test('the generator repeats itself for a seed', () => {

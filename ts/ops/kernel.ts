@@ -4,6 +4,7 @@
 // be read back from the device; that is said once.
 
 import * as tf from '@tensorflow/tfjs-core';
+import { OptionError } from '../errors.js';
 import { WasmArray } from '../wasm/memory.js';
 import { Panels } from '../wasm/panels.js';
 import { type Held, home, keepAtHome } from './home.js';
@@ -173,8 +174,11 @@ function bridged<B>(run: Run<unknown>, streamed: Streamed<unknown> | undefined, 
   };
 }
 
-/** Runs one of our kernels on the current backend. */
+/** Runs one of our kernels on the current backend. Numbers are read as float32. Throws an OptionError for strings and complex numbers. */
 export function runKernel<T extends tf.Tensor | tf.Tensor[]>(name: string, inputs: Record<string, tf.Tensor>, attrs: object): T {
+  for (const [input, { dtype }] of Object.entries(inputs)) {
+    if (dtype === 'string' || dtype === 'complex64') throw new OptionError(`${name} ${input}`, 'a tensor of real numbers', dtype);
+  }
   const backend = tf.getBackend();
   keepAtHome(backend);
   if (!tf.getKernel(name, backend)) {

@@ -9,7 +9,7 @@ import { type Decay, NO_DECAY } from '../wasm/kernels.js';
 import { abroad, defineGradient, defineKernel, numbers, runKernel } from './kernel.js';
 import { defineOnePass } from './one_pass.js';
 import type { Probe } from './probe.js';
-import type { FusedActivation } from './sparse_dense.js';
+import { checkFused, type FusedActivation } from './sparse_dense.js';
 
 export interface SparseConv2dArgs {
   /** `[batch, height, width, channels]`, float32. */
@@ -64,6 +64,7 @@ const MOST = 65_535;
  */
 export function sparseConv2d(args: SparseConv2dArgs): tf.Tensor4D {
   const { x, values, bias, pattern, activation = 'linear', decay = NO_DECAY, probe } = args;
+  checkFused('sparseConv2d', activation);
   const window = windowOf(args);
   if (values.rank !== 1 || values.size !== pattern.nnz) throw new ShapeError('sparseConv2d values', [pattern.nnz], values.shape);
   if (bias && (bias.rank !== 1 || bias.size !== pattern.cols)) throw new ShapeError('sparseConv2d bias', [pattern.cols], bias.shape);

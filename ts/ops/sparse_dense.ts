@@ -1,7 +1,7 @@
 // y = act(x·Wᵀ + b) with a sparse W, and its gradients: the op of the sparse layer.
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { ShapeError } from '../errors.js';
+import { OptionError, ShapeError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import * as kernels from '../wasm/kernels.js';
 import type { Panels } from '../wasm/panels.js';
@@ -13,6 +13,13 @@ export { type Decay, NO_DECAY } from '../wasm/kernels.js';
 
 /** Activations that run inside the product. Apply others to its linear output. */
 export type FusedActivation = 'linear' | 'relu';
+
+/** Refuses any other: JavaScript would get the linear output. */
+export function checkFused(op: string, activation: FusedActivation): void {
+  if (activation !== 'linear' && activation !== 'relu') {
+    throw new OptionError(`${op} activation`, "'linear' or 'relu' (apply others to its output)", activation);
+  }
+}
 
 export interface SparseDenseArgs {
   /** `[batch, in]`, float32. */
@@ -45,7 +52,7 @@ interface Attrs {
  * gradient of `values` covers the whole pattern. Costs 2·nnz·batch operations forward and twice that backward, in one pass (once without the
  * gradient of x, which the first layer of a network does not need).
  *
- * Throws a {@link ShapeError} when shapes and pattern disagree.
+ * Throws a {@link ShapeError} when shapes and pattern disagree, and an {@link OptionError} for another activation.
  *
  * ```js
  * const pattern = randomPattern(300, 784, 23_520, 1); // out, in, nnz, seed
@@ -62,6 +69,7 @@ export function sparseDense({
   decay = kernels.NO_DECAY,
   probe,
 }: SparseDenseArgs): tf.Tensor2D {
+  checkFused('sparseDense', activation);
   if (x.rank !== 2 || x.shape[1] !== pattern.cols) throw new ShapeError('sparseDense x', ['batch', pattern.cols], x.shape);
   if (values.rank !== 1 || values.size !== pattern.nnz) throw new ShapeError('sparseDense values', [pattern.nnz], values.shape);
   if (bias && (bias.rank !== 1 || bias.size !== pattern.rows)) throw new ShapeError('sparseDense bias', [pattern.rows], bias.shape);

@@ -121,6 +121,7 @@ function narrow(indices: Uint32Array): Uint16Array {
 }
 
 function check({ rows, cols, rowOffsets, rowSplits, colIndices }: CsrPattern): void {
+  if (!Number.isSafeInteger(cols) || cols < 0) throw new PatternError(`pattern cols: expected a whole number >= 0, received ${cols}`);
   if (rows < 0 || rowOffsets[0] !== 0) throw new PatternError('pattern row offsets: expected a first offset of 0');
   if (rowOffsets[rows] !== colIndices.length) {
     throw new PatternError(`pattern last row offset: expected the number of entries, ${colIndices.length}, received ${rowOffsets[rows]}`);

@@ -75,7 +75,7 @@ export function mixedSeed(...parts: number[]): number {
  * of the positions, O(rows·cols), which is then the same).
  */
 export function randomPattern(rows: number, cols: number, nnz: number, seed: number): CsrPattern {
-  const size = rows * cols;
+  const size = checkCount('randomPattern rows', rows, 0) * checkCount('randomPattern cols', cols, 0);
   checkCount('randomPattern nnz', nnz, 0);
   if (nnz > size) throw new OptionError('randomPattern nnz', `at most ${rows}·${cols} = ${size}`, nnz);
   const random = new Random(seed);
