@@ -18,7 +18,10 @@ beforeAll(async () => {
 });
 
 const run = (args: string[], interruptAfter?: string) => runCommand(home, args, interruptAfter);
-const train = (...args: string[]) => run(['train', '--data', data, '--layers', '20,10', '--density', '0.3', '--batch', '20', ...args]);
+const train = (...args: string[]) => {
+  const density = args.includes('--densities') ? [] : ['--density', '0.3'];
+  return run(['train', '--data', data, '--layers', '20,10', ...density, '--batch', '20', ...args]);
+};
 const weightsOf = (folder: string) => readFile(join(home, folder, 'model', 'weights.bin'));
 const historyOf = async (folder: string) => JSON.parse(await readFile(join(home, folder, 'history.json'), 'utf8'));
 
@@ -43,6 +46,8 @@ describe('train', () => {
     const { status, out } = await run(['train', '--resume', 'parts', '--epochs', '4']);
     expect(status).toBe(0);
     expect(out).toMatch(/after 4 epochs/);
+    const again = await run(['train', '--resume', 'parts']);
+    expect(again.out).toMatch(/^Nothing to train: the run has 4 of 4 epochs\. Go on with, say: --resume parts --epochs 8\n/);
     expect((await weightsOf('parts')).equals(await weightsOf('whole'))).toBe(true);
   });
 
@@ -143,6 +148,7 @@ describe('what the user can mend ends with status 2 and one line', () => {
       ['--method', 'static', '--every', '2'],
       /--every: expected --method top-kast or set or .* received "static"/,
     ],
+    ['both densities', ['--densities', '0.5,0.5,1', '--density', '0.5'], /--densities: expected no --density beside them/],
     ['densities of other length', ['--densities', '0.5,0.5'], /--densities: expected 3 numbers, one for each layer/],
     ['an unknown option', ['--denisty', '0.5'], /unknown option '--denisty'/],
     ['an unknown method', ['--method', 'magic'], /Allowed choices are top-kast, static/],

@@ -1,6 +1,6 @@
 // Methods where users meet them: fit, fitDataset, trainOnBatch, several models at once, frozen layers.
 
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { dense, type SparseDense } from '../../ts/layers/index.js';
 import { gap } from '../../ts/methods/gap.js';
 import { ggr } from '../../ts/methods/ggr.js';
@@ -318,6 +318,33 @@ describe('elsewhere', () => {
     const { density, explored, layers } = method.report();
     expect([density, explored]).toEqual([history.density[0], history.explored[0]]);
     expect(Object.keys(layers)).toEqual(['hidden', 'output']);
+  });
+
+  test('an edit that never comes is said', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(32);
+    const model = network();
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    await model.fit(x, y, { ...quiet, callbacks: [rigl()] });
+    expect(warn.mock.calls).toEqual([[expect.stringMatching(/^rigl: no edit will come: every 100 steps up to step 3, /)]]);
+    warn.mockClear();
+    await model.fit(x, y, { ...quiet, callbacks: [rigl({ every: 2 })] });
+    expect(warn).not.toHaveBeenCalled();
+    warn.mockRestore();
+  });
+
+  test('a Top-KAST layer that no method trains says so, once', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(32);
+    const model = network({ backwardDensity: 0.6 });
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    await model.fit(x, y, { ...quiet, callbacks: [topKast()] });
+    expect(warn).not.toHaveBeenCalled();
+    for (let i = 0; i < 2; i++) await model.fit(x, y, { ...quiet, callbacks: [[topKast()]] as never });
+    expect(warn.mock.calls.map(([text]) => text)).toEqual(
+      ['hidden', 'output'].map((name) => expect.stringContaining(`${name} has a backwardDensity, but no method trains it`)),
+    );
+    warn.mockRestore();
   });
 
   test('gmp ends at its density where the last step is not due by itself', async () => {

@@ -64,6 +64,24 @@ async function refused(
 
 const rule = (...grown: number[][]): Rule => ({ name: 'mine', grow: () => grown.map((positions) => Uint32Array.from(positions)) });
 
+test('an option that a method does not have is refused by name, and nothing is left set', async () => {
+  await tf.setBackend('cpu');
+  const calls: [Training, string][] = [
+    [rigl({ endStep: 9, frequency: 10 } as object), 'rigl options: expected some of dropFraction, '],
+    [set({ endStep: 9, randomShare: 0.5 } as object), 'set options: expected some of dropFraction, '],
+    [dropGrow({ name: 'mine', grow: () => [] }, { endStep: 9, evry: 2 } as object), 'mine options: expected some of '],
+    [gmp({ density: 0.1, endStep: 9, power: 3 } as never), 'gmp options: expected some of density, scope, anneal, '],
+  ];
+  for (const [method, message] of calls) {
+    const { model } = forced(STARTS);
+    const optimizer = sgd(0.1);
+    expect(() => method.attach(model, optimizer)).toThrow(message);
+    set({ endStep: 9 }).attach(model, optimizer).detach();
+    model.dispose();
+    optimizer.dispose();
+  }
+});
+
 onEachBackend('a rule of one’s own', () => {
   // Both layers have 4 weights and drop 2: left 1 and 3, right 5 and 0. Free: left 2, 4; right 1, 2, 4, 6, 8, 9.
   test('that fits is followed', async () => {

@@ -61,7 +61,7 @@ export function withTrainOptions(command: Command): Command {
         .choices(MODELS)
         .default('mlp'),
     )
-    .option('--layers <widths>', 'units of the hidden layers (mlp)', list(count), [300, 100])
+    .option('--layers <widths>', 'units of the hidden layers, with commas (mlp; default: 300,100)', list(count))
     .option('--density <share>', 'share of all weights in the forward pass', density, 0.1)
     .option('--backward-density <share>', 'share that is trained (top-kast; default: twice --density)', density)
     .addOption(
@@ -70,7 +70,7 @@ export function withTrainOptions(command: Command): Command {
         'how layers share the weights (default: erk; er for lenet5, which leaves its convolutions dense)',
       ).choices(['erk', 'er', 'uniform']),
     )
-    .option('--densities <shares>', 'density of each layer, output layer included, instead of a distribution', list(density))
+    .option('--densities <shares>', 'density of each layer, output layer included, with commas, instead of a distribution', list(density))
     .addOption(new Option('--method <name>', 'what moves the weights').choices(METHODS).default('top-kast'))
     .option('--every <steps>', 'steps from one change of the patterns to the next (default: 1 for top-kast, 1000 for gse, else 100)', count)
     .option('--drop-fraction <share>', 'share of the weights that moves at first (default: as published; not for top-kast)', density)
@@ -158,6 +158,9 @@ const OWN: Partial<Record<keyof TrainOptions, readonly MethodName[]>> = {
 /** What shapes a sparse network, and means nothing for a dense one. */
 const SPARSE_ONLY = ['method', 'density', 'densities', 'distribution'];
 
+/** The option as it is written. */
+export const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
 /** Whether an option of `train` has any effect beside the others. */
 export function matters(name: keyof TrainOptions, { model, dense, method, densities }: TrainOptions): boolean {
   if (name === 'layers' && model !== 'mlp') return false;
@@ -173,11 +176,12 @@ export function checkTogether(options: TrainOptions, given: ReadonlySet<string>)
   if (model === 'lenet5' && options.dense && options.alpha !== 1) {
     throw new OptionError('--alpha', '1 with --dense --model lenet5: convolutions have no dense twin with Powerpropagation', options.alpha);
   }
+  const instead = ['density', 'distribution'].find((name) => given.has(name));
+  if (densities && instead) throw new OptionError('--densities', `no ${flag(instead)} beside them`, densities);
   for (const [name, methods] of Object.entries(OWN)) {
-    if (!options.dense && given.has(name) && !methods.includes(method)) {
-      const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-      throw new OptionError(`--${flag}`, `--method ${methods.join(' or ')}`, method);
-    }
+    // With --dense, the command of a run becomes that of its twin: what means nothing there is no contradiction.
+    if (!options.dense && given.has(name) && !methods.includes(method))
+      throw new OptionError(flag(name), `--method ${methods.join(' or ')}`, method);
   }
   if (method === 'top-kast' && !densities && backwardDensity < density) {
     throw new OptionError('--backward-density', `at least --density, ${density}`, backwardDensity);

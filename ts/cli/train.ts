@@ -14,7 +14,7 @@ import { useBackend } from './backend.js';
 import { batchOf, epochOrder } from './batches.js';
 import { type Dataset, readDataset, type Split } from './idx.js';
 import { buildNetwork, LENET5_SIDE, makeMethod } from './network.js';
-import { checkTogether, type TrainOptions } from './options.js';
+import { checkTogether, flag, type TrainOptions } from './options.js';
 import { startProgress } from './progress.js';
 import { describeRun } from './report/run.js';
 import { result } from './result.js';
@@ -26,6 +26,7 @@ const YIELD_MS = 50;
 /** Trains, saves, prints the table. Resolves to false when it was interrupted. */
 export async function train(options: TrainOptions, given: ReadonlySet<string>): Promise<boolean> {
   options.backwardDensity ??= Math.min(1, 2 * options.density);
+  options.layers ??= [300, 100];
   options.distribution ??= options.model === 'lenet5' ? 'er' : 'erk';
   checkTogether(options, given);
   const resumed = options.resume === undefined ? undefined : await resume(options, given);
@@ -57,6 +58,12 @@ async function trainIn(folder: string, state: RunState, dataset: Dataset, resume
   // Half of a sparse step of LeNet-5 would be tfjs's gradient of max pooling.
   else trainingKernels();
   const model = resumed ? await resumed.load() : buildNetwork(state.options, dataset.features, dataset.classes);
+  const { epochs } = state.options;
+  if (state.epoch >= epochs) {
+    console.log(
+      `Nothing to train: the run has ${state.epoch} of ${epochs} epochs. Go on with, say: --resume ${folder} --epochs ${2 * state.epoch}\n`,
+    );
+  }
   const finished = await fitEpochs(model, dataset, state, folder);
   if (finished) {
     console.log(result(model, state));
@@ -85,7 +92,7 @@ async function tellReport(folder: string, model: LayersModel, { options, history
 async function resume(options: TrainOptions, given: ReadonlySet<string>) {
   const folder = options.resume as string;
   const fixed = [...given].filter((name) => !['resume', 'epochs', 'data'].includes(name));
-  if (fixed.length > 0) throw new FileError(`--resume ${folder}: the run keeps its options; leave out ${fixed.join(', ')}`);
+  if (fixed.length > 0) throw new FileError(`--resume ${folder}: the run keeps its options; leave out ${fixed.map(flag).join(', ')}`);
   const run = await loadRun(folder);
   if (given.has('epochs')) run.state.options.epochs = options.epochs;
   if (given.has('data') && options.data !== undefined) run.state.options.data = options.data;

@@ -78,6 +78,7 @@ export abstract class SparseBase extends layers.Layer {
   /** Set by a training method: what joins the gradient of the weights. */
   decay: Decay = NO_DECAY;
   #tape: WeakRef<object> | undefined;
+  #warned = false;
   /** Set by a training method that asks about the dense gradient. */
   probe: Probe | undefined;
   /** The training method in charge of the pattern. */
@@ -364,6 +365,7 @@ export abstract class SparseBase extends layers.Layer {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Parameters<layers.Layer['call']>[1]): tf.Tensor {
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs);
+      if (kwargs?.['training'] && this.backwardDensity !== undefined && !this.owner) this.#warnOnce();
       const x = Array.isArray(inputs) ? inputs[0] : inputs;
       const { activation } = this.#options;
       const name = activation.getClassName();
@@ -379,6 +381,13 @@ export abstract class SparseBase extends layers.Layer {
       });
       return fused ? y : activation.apply(y);
     });
+  }
+
+  /** Nothing else tells that a callback has gone astray, as in `callbacks: [resume(model)]`, of which tfjs makes nothing. */
+  #warnOnce(): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    console.warn(`${this.name} has a backwardDensity, but no method trains it: its pattern stays as it is. callbacks: [topKast()]`);
   }
 
   /** What of a step's calls brings the penalty: the first, of a layer that is used twice or wrapped. Each gradient of tfjs has a tape of its own. */

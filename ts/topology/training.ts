@@ -62,6 +62,8 @@ export abstract class Training extends Callback {
 
   readonly #names: readonly string[] | undefined;
   readonly #track: boolean;
+  /** The names of the options that were given. */
+  readonly #given: readonly string[];
   #layers: SparseLayer[] = [];
   #optimizer: tf.Optimizer | undefined;
   #carry: Carry | undefined;
@@ -70,10 +72,13 @@ export abstract class Training extends Callback {
   #yielded = 0;
   #inFit = false;
 
-  constructor({ layers, track = true }: TrainingArgs = {}) {
+  constructor(args: TrainingArgs = {}) {
     super();
+    const { layers, track = true } = args;
+    if (layers !== undefined && !Array.isArray(layers)) throw new OptionError('layers of a method', 'an array of names', layers);
     this.#names = layers;
     this.#track = track;
+    this.#given = Object.keys(args);
   }
 
   /** Takes charge of a model's layers. `optimizer` defaults to the one the model was compiled with. */
@@ -98,6 +103,12 @@ export abstract class Training extends Callback {
         throw new OptionError(`${this.name} attach`, 'layers of fewer than 2^32 positions', `${name}, ${rows}·${cols}`);
     }
     this.begin(layers, optimizer.iterations);
+    const options = { ...this.options(), layers: this.#names, track: this.#track };
+    const unknown = this.#given.find((name) => !(name in options));
+    if (unknown !== undefined) {
+      this.end(layers);
+      throw new OptionError(`${this.name} options`, `some of ${Object.keys(options).join(', ')}`, unknown);
+    }
     for (const layer of layers) {
       layer.owner = this;
       if (this.#track) layer.explored();
@@ -105,7 +116,7 @@ export abstract class Training extends Callback {
     this.#layers = layers;
     this.#optimizer = optimizer;
     // For `resume`: what is needed to make this method again stays with the layers, also in a saved model.
-    const saved = JSON.stringify({ name: this.savedAs ?? null, options: { ...this.options(), layers: this.#names, track: this.#track } });
+    const saved = JSON.stringify({ name: this.savedAs ?? null, options });
     for (const layer of layers) layer.method = saved;
     this.before(optimizer.iterations + 1, this.#active());
     return this;
@@ -233,6 +244,12 @@ export abstract class Training extends Callback {
       beginStep: beginStep ?? (endStep === undefined ? start : undefined),
       endStep: endStep ?? (known ? start + Math.floor(0.75 * epochs * perEpoch) : undefined),
     });
+    const { endStep: last } = this.#schedule;
+    if (endStep === undefined && known && !this.#schedule.dueWithin(step + 1, last - step)) {
+      console.warn(
+        `${this.name}: no edit will come: every ${this.#schedule.every} steps up to step ${last}, three quarters of this fit. Give a smaller \`every\`, or an \`endStep\`.`,
+      );
+    }
   }
 
   override setModel(model: Parameters<Callback['setModel']>[0]): void {
