@@ -19,7 +19,9 @@ onEachBackend('selection', () => {
       expect(() => topK(tf.tensor1d([1, 2]), 3)).toThrow('topK k: expected at most the 2 values there are, received 3');
       expect(() => topK(tf.tensor1d([1, 2]), 1.5)).toThrow('topK k: expected a whole number >= 0, received 1.5');
       expect(() => topK(tf.zeros([2, 2]) as unknown as tf.Tensor1D, 1)).toThrow('topK x: expected [n], received [2, 2]');
-      expect(() => topK(tf.tensor1d([1, Number.NaN]), 1)).toThrow('NaN at index 1');
+      expect(() => topK(tf.tensor1d([1, Number.NaN]), 1)).toThrow(
+        'topK x: expected numbers (has the training diverged?), received "NaN at index 1"',
+      );
     });
   });
 

@@ -105,6 +105,8 @@ describe('erk', () => {
       'erk shape of layer 1: expected a whole number >= 1, received 0',
     ],
     [[[1.5, 3]], 'erk shape of layer 0: expected a whole number >= 1, received 1.5'],
+    [[784, 300] as never, 'erk shape of layer 0: expected two sizes or more, such as [784, 300], received 784'],
+    [[[3]], 'erk shape of layer 0: expected two sizes or more, such as [784, 300], received [3]'],
   ])('refuses a shape of no layer', (shapes, message) => {
     expect(() => erk(shapes, 0.5)).toThrow(message);
   });

@@ -24,6 +24,6 @@ export function result(model: LayersModel, { options, history }: RunState): stri
     '',
     `Test accuracy ${percent(last?.testAccuracy ?? Number.NaN, 2)} after ${history.length} epoch${history.length === 1 ? '' : 's'} (seed ${options.seed})`,
     `Time per step ${(steps[steps.length >> 1] ?? Number.NaN).toFixed(2)} ms (median of epochs, batch ${options.batch}, backend ${options.backend})`,
-    'Training bytes: weights, gradients, moments, patterns, the whole vector that Top-KAST keeps, and the record of explored positions.',
+    `Training bytes: weights, gradients, moments${options.dense ? '' : ', patterns, the whole vector that Top-KAST keeps, and the record of explored positions'}.`,
   ].join('\n');
 }

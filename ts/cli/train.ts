@@ -232,7 +232,14 @@ function interruption(): { requested: boolean; forget(): void } {
   const listen = () => {
     stop.requested = true;
   };
-  const stop = { requested: false, forget: () => process.off('SIGINT', listen) };
-  process.once('SIGINT', listen);
+  // Ctrl-C, and what `kill` and those who run containers send.
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const stop = {
+    requested: false,
+    forget: () => {
+      for (const signal of signals) process.off(signal, listen);
+    },
+  };
+  for (const signal of signals) process.once(signal, listen);
   return stop;
 }

@@ -1,8 +1,8 @@
 // Top-KAST: always sparse training (Jayakumar et al. 2021, https://arxiv.org/abs/2106.03517).
 
 import { checkCount, checkNumber, OptionError } from '../errors.js';
+import { refusingNaN } from '../ops/refusing_nan.js';
 import type { Edit } from '../topology/edit.js';
-import { numbers } from '../topology/numbers.js';
 import type { SparseLayer } from '../topology/sparse_layer.js';
 import { Training, type TrainingArgs } from '../topology/training.js';
 
@@ -89,7 +89,7 @@ function root(factor: number, alpha: number): number {
 
 /** The edit to a layer's sets as its weights stand, `forwardNnz` of them in A. */
 export function refresh(method: string, layer: SparseLayer, forwardNnz: number): Edit {
-  const { pattern, values } = numbers(`${method} ${layer.name} weights`, () => layer.largest(forwardNnz));
+  const { pattern, values } = refusingNaN(`${method} ${layer.name} weights`, () => layer.largest(forwardNnz));
   return { layer, next: () => pattern, values: () => values };
 }
 

@@ -90,7 +90,11 @@ export function lastAtLeast(densities: readonly number[], density = 0.2): number
 }
 
 function checkShapes(name: string, shapes: readonly LayerShape[]): void {
-  for (const [i, shape] of shapes.entries()) for (const dim of shape) checkCount(`${name} shape of layer ${i}`, dim, 1);
+  for (const [i, shape] of shapes.entries()) {
+    const what = `${name} shape of layer ${i}`;
+    if (!Array.isArray(shape) || shape.length < 2) throw new OptionError(what, 'two sizes or more, such as [784, 300]', shape);
+    for (const dim of shape) checkCount(what, dim, 1);
+  }
 }
 
 /** Takes away the dust of decimal fractions, so that 0.9·n floors as it would on paper. */

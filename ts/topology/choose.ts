@@ -1,11 +1,11 @@
 // What a drop/grow method differs in, and what it chooses at an edit.
 
 import { checkCount, OptionError, ShapeError } from '../errors.js';
+import { refusingNaN } from '../ops/refusing_nan.js';
 import { releasePattern } from '../ops/sparse_dense.js';
 import { lowest, replace } from '../ops/whole_layer.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import type { LayerView } from './layer_view.js';
-import { numbers } from './numbers.js';
 
 /**
  * How a method chooses. The three functions in which methods differ; everything else is the same for all.
@@ -49,7 +49,7 @@ export function choose(
   fraction: number,
   regrow: boolean,
 ): { grown: Uint32Array[]; dropped: Uint32Array[] } {
-  const chosen = views.map((view) => numbers(`${rule.name} weights of ${view.name}`, () => rule.drop?.(view, fraction)));
+  const chosen = views.map((view) => refusingNaN(`${rule.name} weights of ${view.name}`, () => rule.drop?.(view, fraction)));
   const counts = views.map((view, i) => {
     const count = chosen[i]?.length ?? rule.dropCount?.(view, fraction) ?? Math.floor(view.nnz * fraction);
     return Math.min(view.nnz, checkCount(`${rule.name} dropCount of ${view.name}`, count, 0));
@@ -105,7 +105,7 @@ function scoresOf(rule: Rule, view: LayerView, fraction: number): Float32Array {
 
 /** The positions of the k lowest scores. */
 function ranked(rule: Rule, view: LayerView, scores: Float32Array, k: number): Uint32Array {
-  return numbers(`${rule.name} scores of ${view.name}`, () => lowest(scores, k));
+  return refusingNaN(`${rule.name} scores of ${view.name}`, () => lowest(scores, k));
 }
 
 /** Of the positions `dropped` those `k` with the lowest scores; those that are among `grown` places in any case. */

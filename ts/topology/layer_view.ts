@@ -3,12 +3,12 @@
 import { checkCount, OptionError } from '../errors.js';
 import { thetaOf } from '../ops/powerprop.js';
 import { type Candidates, gradientAt, gradientNorm, type Probe, type Samples, steepest } from '../ops/probe.js';
+import { refusingNaN } from '../ops/refusing_nan.js';
 import { releasePattern } from '../ops/sparse_dense.js';
 import { freePositions, lowest } from '../ops/whole_layer.js';
 import { CsrPattern } from '../pattern/csr.js';
 import { unitsOf } from '../pattern/kernel_shape.js';
 import { mixedSeed, Random } from '../pattern/random.js';
-import { numbers } from './numbers.js';
 import type { SparseLayer } from './sparse_layer.js';
 
 /**
@@ -107,7 +107,7 @@ export class LayerView {
   /** The k free positions with the largest |gradient| of those that reach `floor`, and these. One dense product; O(k) memory, in a convolution O(positions). */
   steepest(k: number, floor = 0): Candidates {
     checkCount(`steepest k in ${this.name}`, k, 0);
-    return numbers(`gradients of ${this.name}`, () => steepest(this.#open, this.#recorded, k, floor));
+    return refusingNaN(`gradients of ${this.name}`, () => steepest(this.#open, this.#recorded, k, floor));
   }
 
   /** The gradients at `positions`. */

@@ -36,7 +36,7 @@ export function initFrom(entrance: Entrance): { init(options?: InitOptions): Pro
   }
   /**
    * Loads the binary. Only needed to say where it comes from: otherwise call {@link ready}. The first call decides, as does, on Node and with
-   * `tfjs-sparse/inline`, the first use; later ones return the same promise. After a failure it may be called again.
+   * `tfjs-sparse/inline`, the first use; later ones wait for it, and what they ask for does nothing. After a failure it may be called again.
    *
    * Throws an OptionError for options that are none, a FileError when there is no binary at that place, or a Content-Security-Policy forbids it.
    */
