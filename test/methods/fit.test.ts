@@ -37,6 +37,14 @@ const data = (samples = 64) =>
 const flat = (layer: tfl.layers.Layer) => Array.from((layer as SparseDense).pattern.flat());
 const quiet = { batchSize: 8, shuffle: false, verbose: 0 as const };
 
+/** A callback that fails after the first step. */
+const closing = () =>
+  new tfl.CustomCallback({
+    onBatchEnd: async () => {
+      throw new Error('the page was closed');
+    },
+  });
+
 function dispose(model: tfl.LayersModel): void {
   const { optimizer } = model;
   model.dispose();
@@ -242,12 +250,7 @@ describe('elsewhere', () => {
     await tf.setBackend('cpu');
     const { x, y } = data(16);
     const model = network();
-    const fails = new tfl.CustomCallback({
-      onBatchEnd: async () => {
-        throw new Error('the page was closed');
-      },
-    });
-    await expect(model.fit(x, y, { ...quiet, callbacks: [rigl(), fails] })).rejects.toThrow('the page was closed');
+    await expect(model.fit(x, y, { ...quiet, callbacks: [rigl(), closing()] })).rejects.toThrow('the page was closed');
     await model.fit(x, y, { ...quiet, callbacks: [set()] });
     const mine = rigl({ endStep: 9 }).attach(model);
     await expect(model.fit(x, y, { ...quiet, callbacks: [set()] })).rejects.toThrow(
@@ -260,14 +263,9 @@ describe('elsewhere', () => {
     await tf.setBackend('cpu');
     const { x, y } = data(16);
     const model = network();
-    const fails = new tfl.CustomCallback({
-      onBatchEnd: async () => {
-        throw new Error('the page was closed');
-      },
-    });
     // The step after the failure is one that an edit follows.
     const args = { every: 2, endStep: 10, accumulate: 2, timing };
-    await expect(model.fit(x, y, { ...quiet, callbacks: [rigl(args), fails] })).rejects.toThrow('the page was closed');
+    await expect(model.fit(x, y, { ...quiet, callbacks: [rigl(args), closing()] })).rejects.toThrow('the page was closed');
     const { history } = await model.fit(x, y, { ...quiet, epochs: 5 });
     const losses = history.loss as number[];
     expect(losses[4]).toBeLessThan(losses[1]);
