@@ -39,12 +39,18 @@ export function* cases(): Generator<Case> {
         // Ordinary layers have nothing in B∖A, and kernels of their own.
         const rest = batch % 2 === 0 ? 0 : 1 / 3;
         const mask = Uint8Array.from({ length: rows * cols }, () => (random.next() < density ? 1 + Number(random.next() < rest) : 0));
-        const pattern = patternOf(mask, cols);
-        const [values, x, bias, dy] = [pattern.nnz, batch * cols, rows, batch * rows].map((n) => wholeNumbers(random, n));
-        yield { batch, pattern, mask, values, x, bias, dy };
+        yield caseOf(random, batch, mask, cols);
       }
     }
   }
+}
+
+/** Whole numbers for the layer whose places are in `mask`. */
+export function caseOf(random: Random, batch: number, mask: Uint8Array, cols: number): Case {
+  const pattern = patternOf(mask, cols);
+  const sizes = [pattern.nnz, batch * cols, pattern.rows, batch * pattern.rows];
+  const [values, x, bias, dy] = sizes.map((n) => wholeNumbers(random, n));
+  return { batch, pattern, mask, values, x, bias, dy };
 }
 
 export function patternOf(mask: ArrayLike<number>, cols: number): CsrPattern {

@@ -8,7 +8,7 @@ import '../../ts/wasm/load.node.js';
 import { Random } from '../../ts/pattern/random.js';
 import { memory, WasmArray } from '../../ts/wasm/memory.js';
 import { bestVariant } from '../../ts/wasm/variant.js';
-import { type Case, cases, patternOf, reference, wholeNumbers } from '../support/cases.js';
+import { type Case, caseOf, cases, patternOf, reference, wholeNumbers } from '../support/cases.js';
 import { backward, forward, numbersOf } from '../support/products.js';
 
 const NO_DECAY = { forward: 0, rest: 0 };
@@ -47,12 +47,15 @@ test('a NaN goes through, with relu and without', () => {
 });
 
 test('columns in blocks that fit the first-level cache', () => {
-  const [rows, cols, batch] = [40, 800, 33];
+  const [rows, cols] = [40, 800];
   const random = new Random(1);
-  const mask = Uint8Array.from({ length: rows * cols }, () => Number(random.next() < 0.9));
-  const pattern = patternOf(mask, cols);
-  const [values, x, bias, dy] = [pattern.nnz, batch * cols, rows, batch * rows].map((n) => wholeNumbers(random, n));
-  const one = { batch, pattern, mask, values, x, bias, dy };
+  const one = caseOf(
+    random,
+    33,
+    Uint8Array.from({ length: rows * cols }, () => Number(random.next() < 0.9)),
+    cols,
+  );
+  const { pattern, batch, x, values, bias } = one;
   expect(plain(forward(pattern, batch, x, values, bias, true))).toEqual(plain(reference.forward(one, true)));
   kernels.releasePattern(pattern);
 });
