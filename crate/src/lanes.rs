@@ -283,7 +283,7 @@ impl F32x4 {
     /// `b` where it is above `self`, which thus takes no NaN.
     #[inline(always)]
     pub fn or_larger(self, b: Self) -> Self {
-        // See `zero_below`: that may take a NaN.
+        // Not `f32x4.pmax`: see `zero_below`.
         Self(w::v128_bitselect(b.0, self.0, w::f32x4_gt(b.0, self.0)))
     }
 

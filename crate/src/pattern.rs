@@ -30,8 +30,8 @@ const NEAR: Block = Block { width: 384, least: 52, most: if cfg!(target_feature 
 /// Having one proves that every index is in bounds and unique in its row, so no kernel asks again. It proves nothing about a `values`
 /// slice: compare lengths.
 ///
-/// Memory: 8 bytes per entry (10 where features or units are more than 65 536, 12 where both are), and 8 per row and column. Made when a product first asks for it: where products go in
-/// blocks up to 1 more per entry, and beyond 2048 features up to 3 (5).
+/// Memory: 8 bytes per entry (10 where features or units are more than 65 536, 12 where both are), and 8 per row and column. Made when a product first asks
+/// for it: where products go in blocks up to 1 more per entry, and beyond 2048 features up to 3 (5).
 ///
 /// ```text
 ///   W = ┌ a . b ┐   row_offsets  0 2 3      col_indices  0 2 | 1      values  a b | c

@@ -264,7 +264,7 @@ impl<'a> Operands<'a> {
     fn new(x: &'a [f32], dy: &[f32], batch: usize, rows: usize, cols: usize) -> Self {
         assert!(x.len() == batch * cols);
         assert!(dy.len() == batch * rows);
-        pattern::places(rows, cols);
+        pattern::places(rows, cols); // panics where candidates would not fit into 32 bits
         let mut units = vec![[0.0f32; UNITS]; rows.div_ceil(UNITS) * batch];
         for (b, sample) in dy.chunks_exact(rows.max(1)).enumerate() {
             for (i, four) in sample.chunks(UNITS).enumerate() {

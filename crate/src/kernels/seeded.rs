@@ -70,7 +70,7 @@ pub struct Seeded {
 impl Seeded {
     /// A layer at its start. Beyond `max_frozen`, the smallest weights that left B are given up and become 0.
     pub fn new(source: Source, rows: usize, cols: usize, max_frozen: usize) -> Self {
-        pattern::places(rows, cols);
+        pattern::places(rows, cols); // panics where indices would not fit into 32 bits
         Self { source, rows, cols, frozen: Vec::new(), max_frozen, cursor: None, candidates: Vec::new(), exhausted: false }
     }
 
