@@ -327,6 +327,8 @@ describe('elsewhere', () => {
     expect(warn.mock.calls).toEqual([[expect.stringMatching(/^rigl: no edit will come: every 100 steps up to step 3, /)]]);
     warn.mockClear();
     await model.fit(x, y, { ...quiet, callbacks: [rigl({ every: 2 })] });
+    // Its last edit comes at the end, due or not.
+    await network({ density: 1 }).fit(x, y, { ...quiet, callbacks: [gmp({ density: 0.5 })] });
     expect(warn).not.toHaveBeenCalled();
     warn.mockRestore();
   });

@@ -365,7 +365,7 @@ export abstract class SparseBase extends layers.Layer {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Parameters<layers.Layer['call']>[1]): tf.Tensor {
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs);
-      if (kwargs?.['training'] && this.backwardDensity !== undefined && !this.owner) this.#warnOnce();
+      if (kwargs?.['training'] && this.orphaned) this.#warnOnce();
       const x = Array.isArray(inputs) ? inputs[0] : inputs;
       const { activation } = this.#options;
       const name = activation.getClassName();
@@ -381,6 +381,11 @@ export abstract class SparseBase extends layers.Layer {
       });
       return fused ? y : activation.apply(y);
     });
+  }
+
+  /** Whether it is a Top-KAST layer that trains and no method explores. */
+  get orphaned(): boolean {
+    return this.backwardDensity !== undefined && this.trainable && !this.owner;
   }
 
   /** Nothing else tells that a callback has gone astray, as in `callbacks: [resume(model)]`, of which tfjs makes nothing. */

@@ -56,8 +56,6 @@ export class DropGrow extends Training {
   readonly seed: number;
   readonly #scheduleArgs: ScheduleArgs;
   #undoSkip: (() => void) | undefined;
-  /** The step that probes are to see, with those before it. */
-  #expected = 0;
 
   /** `extra` are options of the rule, to be saved with the others; nothing for a rule of the user's. */
   constructor(
@@ -118,16 +116,22 @@ export class DropGrow extends Training {
       );
     }
     this.schedules(this.#scheduleArgs, step);
+    const { every, endStep } = this.schedule;
+    if (this.#scheduleArgs.endStep === undefined && !this.schedule.dueWithin(step + 1, endStep - step)) {
+      const when = `every ${every} steps up to step ${endStep}, three quarters of this fit`;
+      console.warn(`${this.name}: no edit will come: ${when}. Give a smaller \`every\`, or an \`endStep\`.`);
+    }
   }
 
   protected override before(step: number, layers: readonly SparseLayer[]): void {
     if (this.timing === 'instead' && this.schedule.due(step)) this.#undoSkip ??= skipNextUpdate(this.optimizer);
     const records = this.rule.usesGradients && this.schedule.dueWithin(step, this.accumulate);
     const { optimizer } = this;
-    this.#expected = step;
+    // The edit that they are for comes by then.
+    const last = step + this.accumulate - 1;
     for (const layer of layers) {
       const before = this.accumulate > 1 ? layer.probe : undefined;
-      layer.probe = records ? (before ?? new Probe(() => optimizer.iterations < this.#expected)) : undefined;
+      layer.probe = records ? (before ?? new Probe(() => optimizer.iterations < last)) : undefined;
     }
   }
 

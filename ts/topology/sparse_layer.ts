@@ -22,6 +22,8 @@ export interface SparseLayer {
   decay: Decay;
   probe: Probe | undefined;
   owner: { readonly name: string } | undefined;
+  /** Whether it is a Top-KAST layer that trains and no method explores. */
+  readonly orphaned: boolean;
   /** Name and options of the method that trained it last, as JSON. */
   method: string | undefined;
   getClassName(): string;

@@ -40,8 +40,9 @@ const YIELD_MS = 16;
  * await model.fit(xs, ys, { epochs: 10, callbacks: [method] });
  * ```
  * In a loop of your own: `method.attach(model, optimizer)`, then `await method.step()` after each step of the optimizer, and `method.detach()` at the
- * end; after a fit that threw, too, or layers keep what the method has set for the next step, such as Top-KAST's penalty. What a method does at a step depends on its options, the step count of the optimizer and the layers, all of which are saved with a model
- * (`includeOptimizer: true`): a resumed run goes on as an uninterrupted one would.
+ * end; after a fit that threw, too, or layers keep what the method has set for the next step, such as Top-KAST's penalty. What a method does at a step
+ * depends on its options, the step count of the optimizer and the layers, all of which are saved with a model (`includeOptimizer: true`): a resumed run goes
+ * on as an uninterrupted one would.
  */
 export abstract class Training extends Callback {
   abstract readonly name: string;
@@ -244,12 +245,6 @@ export abstract class Training extends Callback {
       beginStep: beginStep ?? (endStep === undefined ? start : undefined),
       endStep: endStep ?? (known ? start + Math.floor(0.75 * epochs * perEpoch) : undefined),
     });
-    const { endStep: last } = this.#schedule;
-    if (endStep === undefined && known && !this.#schedule.dueWithin(step + 1, last - step)) {
-      console.warn(
-        `${this.name}: no edit will come: every ${this.#schedule.every} steps up to step ${last}, three quarters of this fit. Give a smaller \`every\`, or an \`endStep\`.`,
-      );
-    }
   }
 
   override setModel(model: Parameters<Callback['setModel']>[0]): void {
@@ -272,7 +267,7 @@ export abstract class Training extends Callback {
 
   /** By now every method of this fit has taken its layers: a Top-KAST layer that nobody took would never explore. */
   override async onTrainBegin(): Promise<void> {
-    const orphan = sparseLayers(this.model).find((layer) => layer.backwardDensity !== undefined && layer.trainable && !layer.owner);
+    const orphan = sparseLayers(this.model).find((layer) => layer.orphaned);
     if (orphan) {
       this.detach();
       throw new OptionError(
