@@ -176,7 +176,8 @@ function bridged<B>(run: Run<unknown>, streamed: Streamed<unknown> | undefined, 
 
 /** Runs one of our kernels on the current backend. Numbers are read as float32. Throws an OptionError for strings and complex numbers. */
 export function runKernel<T extends tf.Tensor | tf.Tensor[]>(name: string, inputs: Record<string, tf.Tensor>, attrs: object): T {
-  for (const [input, { dtype }] of Object.entries(inputs)) {
+  for (const input in inputs) {
+    const { dtype } = inputs[input];
     if (dtype === 'string' || dtype === 'complex64') throw new OptionError(`${name} ${input}`, 'a tensor of real numbers', dtype);
   }
   const backend = tf.getBackend();

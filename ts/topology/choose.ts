@@ -49,13 +49,14 @@ export function choose(
   fraction: number,
   regrow: boolean,
 ): { grown: Uint32Array[]; dropped: Uint32Array[] } {
-  const chosen = views.map((view) => refusingNaN(`${rule.name} weights of ${view.name}`, () => rule.drop?.(view, fraction)));
+  const chosen = views.map((view) => {
+    const own = refusingNaN(`${rule.name} weights of ${view.name}`, () => rule.drop?.(view, fraction));
+    if (own) checkDrop(`${rule.name} drop of ${view.name}`, own, view.nnz);
+    return own;
+  });
   const counts = views.map((view, i) => {
     const count = chosen[i]?.length ?? rule.dropCount?.(view, fraction) ?? Math.floor(view.nnz * fraction);
     return Math.min(view.nnz, checkCount(`${rule.name} dropCount of ${view.name}`, count, 0));
-  });
-  views.forEach((view, i) => {
-    if (chosen[i]) checkDrop(`${rule.name} drop of ${view.name}`, chosen[i], view.nnz);
   });
   const drop = (view: LayerView, i: number): Uint32Array => {
     const own = chosen[i];
@@ -90,9 +91,14 @@ export function choose(
   return { grown, dropped: dropped?.map(back) ?? views.map(drop) };
 }
 
-/** Refuses anything but a Uint32Array of ascending positions in a pattern. */
-function checkDrop(what: string, positions: unknown, nnz: number): void {
+/** Refuses what JavaScript may return in the place of positions. */
+function checkArray(what: string, positions: Uint32Array): void {
   if (!(positions instanceof Uint32Array)) throw new OptionError(what, 'a Uint32Array', positions);
+}
+
+/** Refuses anything but ascending positions in a pattern. */
+function checkDrop(what: string, positions: Uint32Array, nnz: number): void {
+  checkArray(what, positions);
   const bad = positions.findIndex((at, i) => at >= nnz || (i > 0 && at <= positions[i - 1]));
   if (bad >= 0) throw new OptionError(what, `ascending positions below ${nnz}`, positions[bad]);
 }
@@ -125,7 +131,7 @@ function balance(rule: Rule, views: readonly LayerView[], counts: number[], grow
   }
   views.forEach((view, i) => {
     const what = `${rule.name} growth in ${view.name}`;
-    if (!(grown[i] instanceof Uint32Array)) throw new OptionError(what, 'a Uint32Array', grown[i]);
+    checkArray(what, grown[i]);
     if (grown[i].length > view.free) throw new OptionError(what, `at most the ${view.free} positions that are free`, grown[i].length);
   });
   let surplus = counts.reduce((a, b) => a + b, 0) - grown.reduce((sum, positions) => sum + positions.length, 0);

@@ -34,7 +34,10 @@ interface Trial {
 const trials = new Map<string, Trial>();
 let forced: number | undefined;
 
-/** What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each, unfinished sums until one is chosen. */
+/**
+ * What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each, unfinished sums until one is
+ * chosen.
+ */
 export function tiles(): { rows: number; cols: number; density: number; tile: Tile | undefined; ps: Record<Tile, number> }[] {
   return [...trials.values()].map(({ rows, cols, density, counted, spent }) => ({
     rows,
