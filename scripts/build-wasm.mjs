@@ -129,6 +129,7 @@ for (const [name, features] of Object.entries(variants)) {
       ].map((f) => `--enable-${f}`),
       '--strip-debug',
       '--strip-producers',
+      '--strip-target-features',
       silent,
       '-o',
       join(out, `${name}.wasm`),

@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '7f41462fd0d940b1';
+export const STAMP = 'fdb7e23914c947d3';

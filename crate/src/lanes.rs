@@ -244,10 +244,16 @@ impl F32x4 {
         Self(w::v128_andnot(self.0, w::f32x4_lt(self.0, floor.0)))
     }
 
+    /// The least number that is not denormal, for loops: V8 makes a constant anew at each use, of four instructions, and keeps a variable.
+    #[inline(always)]
+    pub fn least_normal() -> Self {
+        std::hint::black_box(Self::splat(f32::MIN_POSITIVE))
+    }
+
     /// 0 where `self` is denormal: wasm cannot tell the CPU to do this, and such numbers are slow on many.
     #[inline(always)]
-    pub fn flushed(self) -> Self {
-        Self(w::v128_andnot(self.0, w::f32x4_lt(w::f32x4_abs(self.0), w::f32x4_splat(f32::MIN_POSITIVE))))
+    pub fn flushed(self, least_normal: Self) -> Self {
+        Self(w::v128_andnot(self.0, w::f32x4_lt(w::f32x4_abs(self.0), least_normal.0)))
     }
 
     /// `self` where `y` is above 0 or NaN, else 0: the derivative of relu, given its output.
@@ -352,8 +358,12 @@ impl F32x4 {
         self.zip(floor, |a, floor| if a < floor { 0.0 } else { a })
     }
 
-    pub fn flushed(self) -> Self {
-        Self(self.0.map(|a| if a.is_subnormal() { 0.0 } else { a }))
+    pub fn least_normal() -> Self {
+        Self::splat(f32::MIN_POSITIVE)
+    }
+
+    pub fn flushed(self, least_normal: Self) -> Self {
+        self.zip(least_normal, |a, least| if a.abs() < least { 0.0 } else { a })
     }
 
     pub fn where_positive(self, y: Self) -> Self {
