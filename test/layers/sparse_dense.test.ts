@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { PatternError } from '../../ts/errors.js';
 import '../../ts/files/files.node.js';
 import { dense, type SparseDense, type SparseDenseLayerArgs } from '../../ts/layers/index.js';
 import { topKast } from '../../ts/methods/top_kast.js';
@@ -44,6 +45,24 @@ onEachBackend('layers.dense', () => {
     }
     expectClose(losses[0], losses[1], 1e-5);
     tf.dispose([weights, x, y]);
+  });
+
+  test('setWeights writes nothing where the pattern is none', () => {
+    const layer = built({ backwardDensity: 0.5 });
+    const { pattern } = layer;
+    const before = layer.values.dataSync().slice();
+    for (const part of ['rowOffsets', 'colIndices', 'rowSplits']) {
+      const weights = layer.weights.map((weight) => {
+        const all = (weight.read() as tf.Tensor).dataSync();
+        const changed = weight.originalName.endsWith('values') || weight.originalName.endsWith(part);
+        return tf.tensor(changed ? all.map((v) => v + 1000) : all.slice(), weight.shape as number[], weight.dtype);
+      });
+      expect(() => layer.setWeights(weights)).toThrow(PatternError);
+      tf.dispose(weights);
+    }
+    expect(layer.pattern).toBe(pattern);
+    expect(layer.values.dataSync()).toEqual(before);
+    layer.dispose();
   });
 
   test.each(['linear', 'relu', 'elu', 'sigmoid', 'tanh', 'softplus'] as const)('activation %s', (activation) => {

@@ -5,14 +5,15 @@ import { type constraints, type initializers, type LayerVariable, layers, type r
 import { checkCount, checkNumber, OptionError, PatternError, ShapeError } from '../errors.js';
 import { alphas, phiOf, powerprop } from '../ops/powerprop.js';
 import type { Probe } from '../ops/probe.js';
-import { type Decay, type FusedActivation, NO_DECAY, releasePattern } from '../ops/sparse_dense.js';
+import { type Decay, type FusedActivation, NO_DECAY } from '../ops/sparse_dense.js';
 import { assign } from '../ops/variable.js';
 import { SeededVector } from '../ops/whole_layer.js';
-import { CsrPattern, countFor } from '../pattern/csr.js';
+import { type CsrPattern, countFor } from '../pattern/csr.js';
 import { fansOf, type KernelShape, patternShape, unitsOf } from '../pattern/kernel_shape.js';
 import { randomPattern } from '../pattern/random.js';
 import { freshValues, type Initializer, ready, seeded, spreadOf, valuesFor, wholeLayer } from './initial_values.js';
 import { HashedVector, type ParameterVector, type Sets, StoredVector } from './parameter_vector.js';
+import { StoredPattern } from './stored_pattern.js';
 import { StoredVariable } from './stored_variable.js';
 
 /** How sparse a layer is. */
@@ -89,15 +90,12 @@ export abstract class SparseBase extends layers.Layer {
   readonly #args: SparseArgs;
   readonly #options: TwinOptions;
   #kernelShape: KernelShape | undefined;
-  #pattern: CsrPattern | undefined;
+  #pattern: StoredPattern | undefined;
   #vector: ParameterVector | undefined;
   #explored: Uint32Array | undefined;
   #values: LayerVariable | undefined;
   #bias: LayerVariable | undefined;
   #stored: StoredVariable[] = [];
-  /** Parts of a pattern that have been written one by one, as when a model is loaded, until all are there. */
-  #written: { rowOffsets?: Uint32Array; rowSplits?: Uint32Array; colIndices?: Uint32Array } = {};
-
   /** `kind` is what users call, for errors; `twin` makes the layer of tfjs, under a name that no other has. */
   constructor(kind: string, args: SparseArgs & ConstructorParameters<typeof layers.Layer>[0], twin: (name: string) => unknown) {
     super(args);
@@ -149,9 +147,11 @@ export abstract class SparseBase extends layers.Layer {
   override build(inputShape: Shape | Shape[]): void {
     this.#kernelShape = this.kernelShapeFor(oneShape(inputShape));
     const units = unitsOf(this.#kernelShape);
-    const { rows } = patternShape(this.#kernelShape);
+    const { rows, cols } = patternShape(this.#kernelShape);
     const { nnz } = this.#counts();
     if (this.backwardDensity !== undefined) this.#vector = this.#makeVector();
+    const changed = () => this.#stored.forEach((variable) => void variable.changed());
+    this.#pattern = new StoredPattern(rows, cols, () => this.values.size, this.#vector !== undefined, changed);
     const { kernelRegularizer, kernelConstraint, useBias, biasInitializer, biasRegularizer, biasConstraint } = this.#options;
     const initial = ready(() => this.#initialise());
     this.#values = this.addWeight('values', [nnz], 'float32', initial, kernelRegularizer, true, kernelConstraint ?? undefined);
@@ -161,27 +161,7 @@ export abstract class SparseBase extends layers.Layer {
     if (useBias) {
       this.#bias = this.addWeight('bias', [units], 'float32', seeded(biasInitializer, this.seed), biasRegularizer, true, biasConstraint);
     }
-    this.#stored = [
-      this.#part(
-        'rowOffsets',
-        () => rows + 1,
-        (pattern) => pattern.rowOffsets,
-      ),
-      this.#part(
-        'colIndices',
-        () => this.values.size,
-        (pattern) => pattern.colIndices,
-      ),
-    ];
-    if (this.#vector)
-      this.#stored.push(
-        this.#part(
-          'rowSplits',
-          () => rows,
-          (pattern) => pattern.rowSplits,
-        ),
-        ...this.#vector.variables,
-      );
+    this.#stored = [...this.#pattern.variables, ...(this.#vector?.variables ?? [])];
     this.nonTrainableWeights = this.#stored;
     if (this.#args.state?.explored) this.explored();
     this.inputSpec = this.inputSpecFor(this.#kernelShape);
@@ -201,15 +181,17 @@ export abstract class SparseBase extends layers.Layer {
 
   /** Draws pattern and values. tfjs skips this for a model that is being loaded. */
   #initialise(): Float32Array {
+    const { pattern, values } = this.#first();
+    this.#take(pattern);
+    return values;
+  }
+
+  #first(): Sets {
     const { forwardNnz, nnz } = this.#counts();
-    if (this.#vector) {
-      const { pattern, values } = this.#vector.first(forwardNnz, nnz);
-      this.#pattern = pattern;
-      return values;
-    }
+    if (this.#vector) return this.#vector.first(forwardNnz, nnz);
     const { rows, cols } = patternShape(this.kernelShape);
-    this.#pattern = randomPattern(rows, cols, nnz, this.seed);
-    return phiOf(valuesFor(seeded(this.#options.kernelInitializer, this.seed), this.#pattern, this.kernelShape), this.alpha);
+    const pattern = randomPattern(rows, cols, nnz, this.seed);
+    return { pattern, values: phiOf(valuesFor(seeded(this.#options.kernelInitializer, this.seed), pattern, this.kernelShape), this.alpha) };
   }
 
   #makeVector(): ParameterVector {
@@ -244,50 +226,15 @@ export abstract class SparseBase extends layers.Layer {
     return new StoredVector(rows, cols, initial, this);
   }
 
-  #part(
-    name: 'rowOffsets' | 'rowSplits' | 'colIndices',
-    length: () => number,
-    of: (pattern: CsrPattern) => ArrayLike<number>,
-  ): StoredVariable {
-    return new StoredVariable(name, {
-      get shape() {
-        return [length()];
-      },
-      dtype: 'int32',
-      get: () => new Int32Array(of(this.pattern)),
-      version: () => this.pattern,
-      set: (numbers) => {
-        this.#written[name] = new Uint32Array(numbers);
-        this.#assemble();
-      },
-    });
-  }
-
-  /** Makes the pattern once its last part has been written. Throws a PatternError when they do not fit. */
-  #assemble(): void {
-    const { rowOffsets, rowSplits, colIndices } = this.#written;
-    if (!rowOffsets || !colIndices || (this.backwardDensity !== undefined && !rowSplits)) return;
-    this.#written = {};
-    const pattern = new CsrPattern({
-      cols: patternShape(this.kernelShape).cols,
-      rowOffsets,
-      colIndices,
-      ...(rowSplits ? { rowSplits } : {}),
-    });
-    this.#replacePattern(pattern);
-  }
-
-  #replacePattern(pattern: CsrPattern): void {
-    if (pattern === this.#pattern) return;
-    if (this.#pattern) releasePattern(this.#pattern);
-    this.#pattern = pattern;
-    for (const variable of this.#stored) variable.changed();
-  }
-
   /** Where the weights are. */
   get pattern(): CsrPattern {
-    if (!this.#pattern) throw new Error(`${this.name} has no pattern yet: build the layer, or load its weights`);
-    return this.#pattern;
+    const pattern = this.#pattern?.current;
+    if (!pattern) throw new Error(`${this.name} has no pattern yet: build the layer, or load its weights`);
+    return pattern;
+  }
+
+  #take(pattern: CsrPattern): void {
+    if (this.#pattern) this.#pattern.current = pattern;
   }
 
   /** The trained numbers `[nnz]`, in the pattern's order: weights, or φ where `alpha` is not 1. */
@@ -342,7 +289,8 @@ export abstract class SparseBase extends layers.Layer {
         set: (numbers) => bits.set(numbers),
       });
       this.#stored.push(variable);
-      if (this.#pattern) for (const flat of this.#pattern.flat()) bits[flat >>> 5] |= 1 << (flat & 31);
+      const pattern = this.#pattern?.current;
+      if (pattern) for (const flat of pattern.flat()) bits[flat >>> 5] |= 1 << (flat & 31);
     }
     return this.#explored;
   }
@@ -358,8 +306,14 @@ export abstract class SparseBase extends layers.Layer {
     if (this.backwardDensity === undefined && pattern.forwardNnz !== pattern.nnz) {
       throw new PatternError(`${this.name} edit: expected every entry in the forward set, since the layer has no backwardDensity`);
     }
-    this.#replacePattern(pattern);
+    this.#take(pattern);
     tf.tidy(() => assign(this.values, tf.tensor1d(values)));
+  }
+
+  /** As in tfjs; but what makes no pattern is refused before any of it is written. */
+  override setWeights(weights: tf.Tensor[]): void {
+    if (weights.length === this.weights.length) this.#pattern?.check((variable) => weights[this.weights.indexOf(variable)]);
+    super.setWeights(weights);
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Parameters<layers.Layer['call']>[1]): tf.Tensor {
@@ -406,7 +360,7 @@ export abstract class SparseBase extends layers.Layer {
   override getConfig(): tf.serialization.ConfigDict {
     const { density, backwardDensity = null, alpha, seed } = this;
     const { theta = null, maxFrozen = null } = this.#args;
-    const frozen = this.#vector instanceof HashedVector && this.#pattern ? this.#vector.frozen : 0;
+    const frozen = this.#vector instanceof HashedVector && this.#pattern?.current ? this.#vector.frozen : 0;
     const state = this.built
       ? { nnz: this.values.size, frozen, explored: this.#explored !== undefined, ...(this.method ? { method: toHex(this.method) } : {}) }
       : null;
@@ -414,7 +368,7 @@ export abstract class SparseBase extends layers.Layer {
   }
 
   protected override disposeWeights(): number {
-    if (this.#pattern) releasePattern(this.#pattern);
+    this.#pattern?.free();
     this.#vector?.free();
     return super.disposeWeights();
   }

@@ -1,0 +1,80 @@
+// A layer's pattern as weights of tfjs: arrays to save and to load, which are one pattern again as soon as all of them have been written.
+
+import * as tf from '@tensorflow/tfjs-core';
+import { releasePattern } from '../ops/sparse_dense.js';
+import { CsrPattern } from '../pattern/csr.js';
+import { StoredVariable } from './stored_variable.js';
+
+type Part = 'rowOffsets' | 'colIndices' | 'rowSplits';
+type Parts = Partial<Record<Part, Uint32Array>>;
+
+export class StoredPattern {
+  readonly #names: readonly Part[];
+  /** One for each name, in the order in which they are saved. */
+  readonly variables: readonly StoredVariable[];
+  readonly #cols: number;
+  readonly #changed: () => void;
+  #current: CsrPattern | undefined;
+  /** What has been written one by one, as when a model is loaded, until all is there. */
+  #written: Parts = {};
+
+  /** `nnz` is asked when it matters; `split`: rows have entries outside the forward set, too; `changed` hears of each other pattern. */
+  constructor(rows: number, cols: number, nnz: () => number, split: boolean, changed: () => void) {
+    this.#cols = cols;
+    this.#changed = changed;
+    this.#names = split ? ['rowOffsets', 'colIndices', 'rowSplits'] : ['rowOffsets', 'colIndices'];
+    const lengths = { rowOffsets: () => rows + 1, colIndices: nnz, rowSplits: () => rows };
+    this.variables = this.#names.map((name) => this.#variable(name, lengths[name]));
+  }
+
+  #variable(name: Part, length: () => number): StoredVariable {
+    return new StoredVariable(name, {
+      get shape() {
+        return [length()];
+      },
+      dtype: 'int32',
+      get: () => new Int32Array(this.#known()[name]),
+      version: () => this.#known(),
+      set: (numbers) => {
+        const parts: Parts = { ...this.#written, [name]: new Uint32Array(numbers) };
+        const complete = this.#names.every((name) => parts[name]);
+        this.#written = complete ? {} : parts;
+        if (complete) this.current = this.#assembled(parts);
+      },
+    });
+  }
+
+  /** Throws a {@link PatternError} where they do not fit. */
+  #assembled(parts: Parts): CsrPattern {
+    return new CsrPattern({ cols: this.#cols, ...(parts as Required<Pick<Parts, 'rowOffsets' | 'colIndices'>>) });
+  }
+
+  #known(): CsrPattern {
+    if (!this.#current) throw new Error('there is no pattern yet: build the layer, or load its weights');
+    return this.#current;
+  }
+
+  /** Nothing before weights are drawn or loaded. Who sets it lets go of the one before. */
+  get current(): CsrPattern | undefined {
+    return this.#current;
+  }
+
+  set current(pattern: CsrPattern) {
+    if (pattern === this.#current) return;
+    this.free();
+    this.#current = pattern;
+    this.#changed();
+  }
+
+  /** Throws where tensors that are to be written make no pattern. Those of other shapes are left to tfjs, which refuses them. */
+  check(toWrite: (variable: StoredVariable) => tf.Tensor): void {
+    const tensors = this.variables.map(toWrite);
+    if (!tensors.every(({ shape }, i) => tf.util.arraysEqual(shape, this.variables[i].store.shape))) return;
+    this.#assembled(Object.fromEntries(this.#names.map((name, i) => [name, new Uint32Array(tensors[i].dataSync())])));
+  }
+
+  /** What it has in wasm memory. */
+  free(): void {
+    if (this.#current) releasePattern(this.#current);
+  }
+}
