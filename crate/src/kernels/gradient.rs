@@ -3,10 +3,10 @@
 //! A dense product whose tiles are looked at and forgotten: 4 units × 8 features over the whole batch in 8 registers. Memory is
 //! O(k + batch·out), never out·in.
 //!
-//! What limits it: the product, at 84 to 90 % of the multiply-add peak. Looking at it costs 3 % for a small k, 14 % for the sums, and 12 %
-//! where one position in 34 is chosen: most tiles then have some, and how many is guessed wrong. No better: visiting a tile at once (5 and
-//! 19 %), or writing all its lanes and keeping those that belong, as `top_k` does (10 and 25 %: the longer text, or the call, takes registers from
-//! the product). Four samples a turn in the product: 60 % of the peak, as V8 mixes the turns until the registers run out.
+//! What limits it: the product, at 84 to 90 % of the multiply-add peak. Looking at it costs 3 % for a small k, 15 % for the sums, and 11 %
+//! where one position in 34 is chosen: most tiles then have some, how many cannot be foreseen, and what was found has still to be put in order. No better:
+//! visiting a tile at once (5 and 19 %), or writing all its lanes and keeping those that belong, as `top_k` does (10 and 25 %: the longer text, or the
+//! call, takes registers from the product). Four samples a turn in the product: 60 % of the peak, as V8 mixes the turns until the registers run out.
 
 use super::top_k::{self, k_lowest, kth_magnitude};
 use crate::lanes::{F32x4, F64x2, I32x4};
@@ -41,6 +41,7 @@ pub struct NotANumber {
 const UNITS: usize = 4;
 const FEATURES: usize = 8;
 type Tile = [[F32x4; 2]; UNITS];
+const LANES: usize = UNITS * FEATURES;
 
 /// The `k` positions outside `pattern` where |dYᵀ·X| is largest (fewer if fewer exist), by row, then column. Equal magnitudes: the lower
 /// row, then the lower column wins. `x [batch, in]`, `dy [batch, out]` row-major, in·out < 2^32. O(k) memory beside a copy of dY.
@@ -102,44 +103,55 @@ fn list(operands: &Operands, pattern: &CsrPattern, k: usize, threshold: f32) -> 
     // Room for as many again before a selection cuts back to k and raises the threshold.
     let room = 2 * k.max(2048);
     let mut best: Vec<Candidate> = Vec::with_capacity(k + k / 2);
-    let mut nan = None;
     let mut stored = Stored::new(pattern);
+    let tiles = operands.rows.div_ceil(UNITS) + 1;
+    // Of a strip's tiles: which have something, and a bit for each position that they have.
+    let mut bits = vec![(0, 0u32); tiles];
     // Takes in the tiles of a strip that have some; the threshold for the next strip.
-    let mut visit = |col0: usize, hits: &[(usize, Tile)], mut threshold: f32| {
-        for (row0, tile) in hits {
-            let halves = tile.as_flattened();
-            let reached = |i: usize| halves[i].abs().not_below(F32x4::splat(threshold)) << (4 * i);
-            let mut reached = (0..8).fold(0, |all, i| all | reached(i)) & !u32::from_le_bytes(stored.of(*row0, col0));
-            while reached != 0 {
-                let i = reached.trailing_zeros() as usize;
-                reached &= reached - 1;
-                let (row, col, gradient) = (row0 + i / FEATURES, col0 + i % FEATURES, halves[i / 4].to_array()[i % 4]);
-                if gradient.is_nan() {
-                    nan.get_or_insert(NotANumber { row, col });
-                    continue;
-                }
-                best.push(Candidate { row: row as u32, col: col as u32, gradient });
-                if best.len() == room {
-                    threshold = keep(&mut best, k, operands.cols);
-                }
+    let mut visit = |col0: usize, hits: &[(usize, [f32; LANES])], mut threshold: f32| {
+        let mut some = 0;
+        for (i, (row0, tile)) in hits.iter().enumerate() {
+            let (halves, _) = tile.as_chunks();
+            let reached = |i: usize| F32x4::load(&halves[i]).abs().not_below(F32x4::splat(threshold)) << (4 * i);
+            let reached = (0..8).fold(0, |all, i| all | reached(i)) & !u32::from_le_bytes(stored.of(*row0, col0));
+            bits[some] = (i, reached);
+            some += usize::from(reached != 0);
+        }
+        // A turn for each position, whatever tile it is in: how many a tile has would be guessed wrong.
+        let mut at = 0;
+        while at < some {
+            let (hit, left) = &mut bits[at];
+            let (row0, tile) = &hits[*hit];
+            let i = left.trailing_zeros() as usize % LANES;
+            best.push(Candidate { row: (row0 + i / FEATURES) as u32, col: (col0 + i % FEATURES) as u32, gradient: tile[i] });
+            if best.len() == room {
+                threshold = keep(&mut best, k, operands.cols);
             }
+            *left &= *left - 1;
+            at += usize::from(*left == 0);
         }
         threshold
     };
     // Each tile is noted, those with something that reaches the threshold to stay until the strip is done: a branch here would be guessed wrong,
     // which shows only at the end of the product's chains.
-    let mut hits = vec![(0, [[F32x4::splat(0.0); 2]; UNITS]); operands.rows.div_ceil(UNITS) + 1];
+    let mut hits = vec![(0, [0.0; LANES]); tiles];
     let (mut end, mut threshold) = (0, threshold);
     operands.stream(0..operands.strips(), 1, |row0, col0, tile| {
         if row0 == 0 && end > 0 {
             threshold = visit(col0 - FEATURES, &hits[..end], threshold);
             end = 0;
         }
-        hits[end] = (row0, *tile);
+        let hit = &mut hits[end];
+        hit.0 = row0;
+        hit.1.as_chunks_mut().0.iter_mut().zip(tile.as_flattened()).for_each(|(four, lanes)| lanes.store(four));
         end += usize::from(reaches(tile, threshold));
     });
     visit(operands.strips().saturating_sub(1) * FEATURES, &hits[..end], threshold);
-    nan.map_or(Ok(best), Err)
+    // As bits a NaN is above all magnitudes, so none is dropped while there is room.
+    match best.iter().find(|c| c.gradient.is_nan()) {
+        Some(c) => Err(NotANumber { row: c.row as usize, col: c.col as usize }),
+        None => Ok(best),
+    }
 }
 
 /// Whether any of a tile reaches `threshold`, or is NaN, which as bits is above all magnitudes.
