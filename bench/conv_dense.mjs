@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import { memory, Random, trainingKernels } from '../dist/index.js';
-import { numbersOf, windowOver } from '../dist/pattern/window.js';
+import { windowNumbers, windowOver } from '../dist/pattern/window.js';
 import { imagesTogether } from '../dist/wasm/conv.js';
 import { carve, floats } from '../dist/wasm/memory.js';
 import * as rust from '../wasm/kernels.js';
@@ -54,7 +54,7 @@ function kernels(shape, ms) {
   [x, w, dy].forEach((values, i) => {
     floats([atX, atW, atDy][i], values.length).set(values);
   });
-  const numbers = numbersOf(window);
+  const numbers = windowNumbers(window);
   const runs = {
     forward: () => rust.convForward(numbers, batch, atX, atW, 0, false, atY),
     'input gradient': () => rust.convInputGradient(numbers, batch, atDy, atW, atDx),

@@ -5,13 +5,13 @@ import { allLayers, type LayerSummary, type Summary, summarise, summaryText } fr
 import { table } from '../topology/table.js';
 import { useInstalledBackend } from './backend.js';
 import { loadModel } from './saved_model.js';
-import { bars, type Spread, spreadOf, weightsOf } from './weights.js';
+import { bars, type Distribution, distributionOf, weightsOf } from './weights.js';
 
 const BINS = 32;
 
 interface Inspection extends Summary {
   model: string;
-  layers: (LayerSummary & { weights?: Spread })[];
+  layers: (LayerSummary & { weights?: Distribution })[];
 }
 
 export async function inspect(path: string, { json }: { json: boolean }): Promise<void> {
@@ -25,8 +25,8 @@ function inspection(path: string, model: LayersModel): Inspection {
   const { layers, total } = summarise(model);
   const withWeights = layers.map((row) => {
     const weights = weightsOf(named.get(row.name) as LayersModel['layers'][number]);
-    const spread = weights && spreadOf(weights, BINS);
-    return spread ? { ...row, weights: spread } : row;
+    const distribution = weights && distributionOf(weights, BINS);
+    return distribution ? { ...row, weights: distribution } : row;
   });
   return { model: path, layers: withWeights, total };
 }

@@ -1,4 +1,4 @@
-// Where the weights of a layer are and how they are spread. Knows no files: pages show the same.
+// Where the weights of a layer are and how they are distributed. Knows no files: pages show the same.
 
 import type { layers } from '@tensorflow/tfjs-layers';
 import { thetaOf } from '../ops/powerprop.js';
@@ -6,7 +6,7 @@ import { featuresOf, unitsAreRows } from '../pattern/kernel_shape.js';
 import { forwardWeights } from '../topology/forward_weights.js';
 import { isDense, isSparse } from '../topology/sparse_layer.js';
 
-export interface Spread {
+export interface Distribution {
   /** Of finite weights; the rest are in `notFinite`. */
   min: number;
   max: number;
@@ -40,7 +40,7 @@ export function connectionsOf(layer: layers.Layer): number[] | undefined {
 }
 
 /** Nothing where no weight is finite. */
-export function spreadOf(weights: Float32Array, bins: number): Spread | undefined {
+export function distributionOf(weights: Float32Array, bins: number): Distribution | undefined {
   const finite = weights.filter(Number.isFinite);
   if (finite.length === 0) return undefined;
   let [min, max, sum, squares, zeros] = [Infinity, -Infinity, 0, 0, 0];

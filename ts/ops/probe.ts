@@ -1,7 +1,7 @@
 // What went through a layer during a step: enough to ask about its dense gradient, which is never formed.
 
 import type { CsrPattern } from '../pattern/csr.js';
-import { numbersOf, type Window } from '../pattern/window.js';
+import { type Window, windowNumbers } from '../pattern/window.js';
 import { convFilterGradient } from '../wasm/conv.js';
 import * as kernels from '../wasm/kernels.js';
 import { Panels } from '../wasm/panels.js';
@@ -51,7 +51,7 @@ export class Probe {
   get passes(): readonly Samples[] {
     const groups = new Map<string, Samples[]>();
     for (const pass of this.#passes) {
-      const key = pass.window ? numbersOf(pass.window).join() : '';
+      const key = pass.window ? windowNumbers(pass.window).join() : '';
       groups.set(key, [...(groups.get(key) ?? []), pass]);
     }
     if (groups.size < this.#passes.length) this.#passes = [...groups.values()].map(oneBatch);

@@ -38,7 +38,7 @@ export const inputSize = ({ height, width, channels }: Window): number => height
 export const outputSize = ({ outHeight, outWidth, filters }: Window): number => outHeight * outWidth * filters;
 
 /** Its numbers, as the crate takes them. */
-export function numbersOf(w: Window): Uint32Array {
+export function windowNumbers(w: Window): Uint32Array {
   return Uint32Array.of(
     w.height,
     w.width,

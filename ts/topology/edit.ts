@@ -30,7 +30,7 @@ export interface Edit {
  */
 export function editAll(edits: readonly Edit[], carry: Carry, track = true): Moved {
   const total = { dropped: 0, grown: 0, regrown: 0 };
-  for (const { layer, next, source, values, move } of planned(edits, carry)) {
+  for (const { layer, next, source, values, move } of prepared(edits, carry)) {
     const fewer = layer.pattern.nnz - next.nnz;
     layer.edit(next, values);
     move(source);
@@ -43,7 +43,7 @@ export function editAll(edits: readonly Edit[], carry: Carry, track = true): Mov
 }
 
 /** The edits that change something, with all that they need. If one cannot be, the patterns that were made for others are freed. */
-function planned(edits: readonly Edit[], carry: Carry) {
+function prepared(edits: readonly Edit[], carry: Carry) {
   const made: CsrPattern[] = [];
   try {
     return edits.flatMap(({ layer, next: make, values }) => {

@@ -2,7 +2,7 @@
 // groups: whole batches would push everything else out of the caches, and stay.
 
 import * as rust from '../../wasm/kernels.js';
-import { inputSize, numbersOf, outputSize, type Window } from '../pattern/window.js';
+import { inputSize, outputSize, type Window, windowNumbers } from '../pattern/window.js';
 import { carve, floats } from './memory.js';
 
 /** Numbers of images and outputs in a group: 1 MB. */
@@ -46,7 +46,7 @@ export function convForward(
   relu: boolean,
   y: Float32Array,
 ): void {
-  const [numbers, input, output] = [numbersOf(window), inputSize(window), outputSize(window)];
+  const [numbers, input, output] = [windowNumbers(window), inputSize(window), outputSize(window)];
   eachGroup(window, batch, [w.length, window.filters], (first, count, atX, atY, [atW, atBias]) => {
     if (first === 0) {
       floats(atW, w.length).set(w);
@@ -76,7 +76,7 @@ function inputGradient(
   w: Float32Array,
   dx: Float32Array,
 ): void {
-  const [numbers, input, output] = [numbersOf(window), inputSize(window), outputSize(window)];
+  const [numbers, input, output] = [windowNumbers(window), inputSize(window), outputSize(window)];
   eachGroup(window, batch, [w.length], (first, count, atDx, atDy, [atW]) => {
     if (first === 0) floats(atW, w.length).set(w);
     copyImages(atDy, dy, output, first, count);
@@ -87,7 +87,7 @@ function inputGradient(
 
 /** The gradient of the images of max pooling, `dx [batch, input]`, for images x and `dy [batch, output]`. */
 export function maxPoolGradient(window: Window, batch: number, x: Float32Array, dy: Float32Array, dx: Float32Array): void {
-  const [numbers, input, output] = [numbersOf(window), inputSize(window), outputSize(window)];
+  const [numbers, input, output] = [windowNumbers(window), inputSize(window), outputSize(window)];
   eachGroup(window, batch, [Math.max(GROUP, input)], (first, count, atX, atDy, [atDx]) => {
     copyImages(atX, x, input, first, count);
     copyImages(atDy, dy, output, first, count);
@@ -115,7 +115,7 @@ function filterGradient(
   x: Float32Array,
   dy: Float32Array,
 ): Float32Array {
-  const [numbers, input, output] = [numbersOf(window), inputSize(window), outputSize(window)];
+  const [numbers, input, output] = [windowNumbers(window), inputSize(window), outputSize(window)];
   let atResult = 0;
   eachGroup(window, batch, [size], (first, count, atX, atDy, [atDw]) => {
     copyImages(atX, x, input, first, count);

@@ -4,7 +4,7 @@
 import * as rust from '../../wasm/kernels.js';
 import { OptionError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
-import { inputSize, numbersOf, outputSize, type Window } from '../pattern/window.js';
+import { inputSize, outputSize, type Window, windowNumbers } from '../pattern/window.js';
 import type { Decay } from './kernels.js';
 import { carve, floats, type Numbers, placed, room, WasmArray } from './memory.js';
 import { inWasm, whenReleased } from './patterns.js';
@@ -32,7 +32,7 @@ function listsOf(pattern: CsrPattern, window: Window): rust.Convolution {
     const most = 1 << 16;
     if (Math.max(channels, filters) > most)
       throw new OptionError('convolution channels and filters', `at most ${most}`, [channels, filters]);
-    lists = new rust.Convolution(inWasm(pattern), numbersOf(window));
+    lists = new rust.Convolution(inWasm(pattern), windowNumbers(window));
   } else {
     known.delete(key);
   }
@@ -107,7 +107,7 @@ export function forward(
   const run = (tile: number) =>
     eachPanel(window, batch, (cut, panel) => {
       const lists = listsOf(pattern, cut.whole);
-      const [numbers, outputs, row] = [numbersOf(cut.window), cut.outputs(panel), cut.window.outWidth * window.filters];
+      const [numbers, outputs, row] = [windowNumbers(cut.window), cut.outputs(panel), cut.window.outWidth * window.filters];
       packLanes(x, cut.inputs(panel), 0, inputSize(cut.window), atX, stage);
       eachRows(cut.window.outHeight, row, (first, count) => {
         lists.forward(numbers, first, count, atX, ordered, atBias, atY, relu, tile);
@@ -151,12 +151,12 @@ export function backward(
   const [dValues, dBias] = [new WasmArray(nnz, false), new WasmArray(cols)];
   // A window that is turned meets the weights in the same order.
   const ofFirst = turned(window, Math.min(batch, LANES));
-  const order = { lists: listsOf(pattern, ofFirst), numbers: numbersOf(ofFirst) };
+  const order = { lists: listsOf(pattern, ofFirst), numbers: windowNumbers(ofFirst) };
   order.lists.backwardOrder(twin, order.numbers, atValues, ordered);
   floats(partial, 4 * nnz).fill(0);
   eachPanel(window, batch, (cut, panel) => {
     const lists = listsOf(pattern, cut.whole);
-    const [numbers, inputs, output] = [numbersOf(cut.window), cut.inputs(panel), outputSize(cut.window)];
+    const [numbers, inputs, output] = [windowNumbers(cut.window), cut.inputs(panel), outputSize(cut.window)];
     packLanes(dy, cut.outputs(panel), 0, output, atDy, stage, y);
     rust.addBias(atDy, dBias.at, output / cols, cols);
     const [row, shared] = [cut.window.width * window.channels, cut.strips > 1];

@@ -117,7 +117,7 @@ export class Control extends Callback {
       epochs,
       step: this.#step,
       stepsPerEpoch: steps ?? Math.ceil(samples / batchSize),
-      logs: numbersOf(logs),
+      logs: loggedNumbers(logs),
       epochEnd,
       milliseconds: this.#milliseconds,
     };
@@ -133,7 +133,7 @@ export class Control extends Callback {
 }
 
 /** Among the logs of a step are tensors and counters of tfjs. */
-function numbersOf(logs: Logs = {}): Record<string, number> {
+function loggedNumbers(logs: Logs = {}): Record<string, number> {
   const numbers: Record<string, number> = {};
   for (const [name, value] of Object.entries(logs as Record<string, number | Tensor>)) {
     if (name !== 'batch' && name !== 'size') numbers[name] = typeof value === 'number' ? value : value.dataSync()[0];

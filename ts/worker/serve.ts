@@ -64,7 +64,7 @@ function tensor({ data, shape }: Numbers): tf.Tensor {
   return tf.tensor(data, shape, data instanceof Int32Array ? 'int32' : 'float32');
 }
 
-async function numbersOf(result: tf.Tensor): Promise<Numbers> {
+async function dataOf(result: tf.Tensor): Promise<Numbers> {
   const data = await result.data();
   // bool comes as bytes. A copy, which can be given away.
   return { data: data instanceof Float32Array ? data.slice() : Int32Array.from(data), shape: result.shape };
@@ -195,7 +195,7 @@ class Host {
       tf.dispose(result);
       throw new OptionError('trainer.predict', 'a model with one output', `${result.length} outputs`);
     }
-    const numbers = await numbersOf(result);
+    const numbers = await dataOf(result);
     result.dispose();
     return numbers;
   }

@@ -5,7 +5,7 @@ import { FileError } from '../../errors.js';
 import { footprint, type LayerFootprint } from '../footprint.js';
 import type { TrainOptions } from '../options.js';
 import { type EpochRecord, loadRun } from '../run_folder.js';
-import { connectionsOf, type Spread, spreadOf, weightsOf } from '../weights.js';
+import { connectionsOf, type Distribution, distributionOf, weightsOf } from '../weights.js';
 
 const BINS = 48;
 
@@ -15,7 +15,7 @@ export interface RunReport {
   folder: string;
   options: TrainOptions;
   history: EpochRecord[];
-  layers: (LayerFootprint & { weights: Spread | undefined })[];
+  layers: (LayerFootprint & { weights: Distribution | undefined })[];
   /** Connections of each input feature, or channel, to the first layer. Undefined where that is dense, and where there is only one. */
   connections: number[] | undefined;
 }
@@ -23,7 +23,7 @@ export interface RunReport {
 export function describeRun(name: string, folder: string, model: LayersModel, options: TrainOptions, history: EpochRecord[]): RunReport {
   const layers = footprint(model, model.optimizer).map((layer) => {
     const weights = weightsOf(model.getLayer(layer.name));
-    return { ...layer, weights: weights && spreadOf(weights, BINS) };
+    return { ...layer, weights: weights && distributionOf(weights, BINS) };
   });
   const connections = connectionsOf(model.layers[0]);
   return { name, folder, options, history, layers, connections: connections?.length === 1 ? undefined : connections };
