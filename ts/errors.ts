@@ -63,6 +63,18 @@ export function checkCount(what: string, value: unknown, min: number): number {
   return value as number;
 }
 
+/** Refuses anything but true and false, by name. Returns it. */
+export function checkFlag(what: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw new OptionError(what, 'true or false', value);
+  return value;
+}
+
+/** Refuses options that are not among `known`, by name. */
+export function checkOptions(what: string, options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new OptionError(`${what} options`, `some of ${known.join(', ')}`, unknown);
+}
+
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(shown).join(', ')}]`;

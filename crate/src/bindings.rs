@@ -8,14 +8,14 @@ use crate::kernels::backward::{self, Backward, Decay};
 use crate::kernels::conv_dense;
 use crate::kernels::convolution::{self, Weights};
 use crate::kernels::dense::{self, Product};
-use crate::kernels::forward::{self, Activation, Forward, Tile};
+use crate::kernels::forward::{Activation, Forward, Tile};
 use crate::kernels::gradient::{self, Candidate};
 use crate::kernels::optimizer::{self, Adam, BiasCorrections};
 use crate::kernels::random::{self, Source, Spread};
 use crate::kernels::seeded::{self, Rank};
 use crate::kernels::top_k::NotANumber;
 use crate::kernels::window::Window;
-use crate::kernels::{depthwise, edit, pack, panels, peak, pool, power, top_k};
+use crate::kernels::{depthwise, edit, layer, pack, panels, peak, pool, power, top_k};
 use crate::lanes::Row;
 use crate::pattern::{CsrPattern, Indices};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -97,7 +97,7 @@ unsafe fn slice_mut<'a, T>(at: usize, length: usize) -> &'a mut [T] {
 #[derive(Default)]
 struct Scratch {
     dy: Vec<Row>,
-    backward: backward::Scratch,
+    layer: layer::Scratch,
     dense: dense::Scratch,
     corrections: BiasCorrections,
 }
@@ -338,7 +338,7 @@ pub fn forward(pattern: &Pattern, batch: usize, x: usize, values: usize, bias: u
     };
     let activation = if relu { Activation::Relu } else { Activation::Linear };
     let product = Forward::new(pattern, values, bias, x, batch, activation, Tile::ALL[tile]);
-    with_scratch(|scratch| forward::forward(&product, y, &mut scratch.backward.full));
+    with_scratch(|scratch| layer::forward(&product, y, &mut scratch.layer));
 }
 
 /// All gradients of [`forward()`] in one call, on panels. `y` is its output where it ended in relu, else 0; `dx` is 0 where not wanted.
@@ -381,7 +381,7 @@ pub fn backward(
             dy = through;
         }
         let decay = Decay { forward: decay_forward, rest: decay_rest };
-        backward::backward(&Backward::new(pattern, values, x, dy, batch, decay), dx, d_values, &mut scratch.backward);
+        layer::backward(&Backward::new(pattern, values, x, dy, batch, decay), dx, d_values, &mut scratch.layer);
         d_bias.fill(0.0);
         backward::bias(dy, d_bias);
     });

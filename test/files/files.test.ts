@@ -42,6 +42,15 @@ test('saving again replaces the model, and nothing else in its folder', async ()
   expect(await readdir(folder)).toEqual(['m']);
 });
 
+test('of models saved to one folder at once the last one stays, whole', async () => {
+  await model().save(url('m'));
+  const saved = Array.from({ length: 5 }, model);
+  await Promise.all(saved.map((each) => each.save(url('m'))));
+  expect(await readdir(join(folder, 'm'))).toHaveLength(2);
+  const loaded = await tfl.loadLayersModel(url('m'));
+  expect(loaded.getWeights()[0].dataSync()).toEqual(saved[4].getWeights()[0].dataSync());
+});
+
 test('a model is saved to the folder of a model.json, and to no file', async () => {
   const saved = model();
   await saved.save(url('m/model.json'));

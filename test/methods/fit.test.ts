@@ -318,6 +318,15 @@ describe('elsewhere', () => {
     expect(Object.keys(layers)).toEqual(['hidden', 'output']);
   });
 
+  test('a callback that is no instance, before a method', async () => {
+    await tf.setBackend('cpu');
+    const { x, y } = data(32);
+    const callbacks = [{ onEpochEnd() {} }, rigl({ every: 2 })] as never;
+    await expect(network().fit(x, y, { ...quiet, callbacks })).rejects.toThrow(
+      'model.fit callbacks: expected instances, as new tf.CustomCallback(',
+    );
+  });
+
   test('an edit that never comes is said', async () => {
     await tf.setBackend('cpu');
     const { x, y } = data(32);
@@ -325,6 +334,11 @@ describe('elsewhere', () => {
     const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
     await model.fit(x, y, { ...quiet, callbacks: [rigl()] });
     expect(warn.mock.calls).toEqual([[expect.stringMatching(/^rigl: no edit will come: every 100 steps up to step 3, /)]]);
+    warn.mockClear();
+    await model.fit(x, y, { ...quiet, callbacks: [rigl({ endStep: 72 })] });
+    expect(warn.mock.calls).toEqual([
+      [expect.stringMatching(/^rigl: no edit will come: every 100 steps up to step 72\. .* a later `endStep`/)],
+    ]);
     warn.mockClear();
     await model.fit(x, y, { ...quiet, callbacks: [rigl({ every: 2 })] });
     // Its last edit comes at the end, due or not.

@@ -82,6 +82,37 @@ test('an option that a method does not have is refused by name, and nothing is l
   }
 });
 
+test('options that are missing, of another type, or of another function', async () => {
+  await tf.setBackend('cpu');
+  expect(() => (gmp as unknown as () => Training)()).toThrow('gmp density: expected a number in (0, 1], received undefined');
+  expect(() => (gap as unknown as () => Training)()).toThrow('gap every: expected a whole number >= 1, received undefined');
+  expect(() => (dpf as unknown as () => Training)()).toThrow('dpf density');
+  expect(() => rigl({ regrow: 'no' as never })).toThrow('rigl regrow: expected true or false, received "no"');
+  expect(() => rigl({ track: 'no' as never })).toThrow('track of a method: expected true or false, received "no"');
+  const { model } = forced(STARTS);
+  await expect((prune as (model: unknown) => Promise<void>)(model)).rejects.toThrow('prune density');
+  await expect(prune(model, { density: 0.1, scop: 'global' } as never)).rejects.toThrow('prune options: expected some of density, scope, ');
+  await expect(sparsify(model, { excpt: ['left'] } as never)).rejects.toThrow('sparsify options: expected some of density, ');
+  model.dispose();
+});
+
+test('a step that is not awaited', async () => {
+  await tf.setBackend('cpu');
+  const { model, layers, step } = forced(STARTS);
+  const optimizer = sgd(0.01);
+  const method = rigl(NOW).attach(model, optimizer);
+  step(optimizer, GRADIENTS);
+  const first = method.step();
+  await expect(method.step()).rejects.toThrow('rigl step: expected each step to be awaited before the next');
+  await first;
+  step(optimizer, GRADIENTS);
+  await method.step();
+  expect(layers.every((layer) => layer.owner === method)).toBe(true);
+  method.detach();
+  model.dispose();
+  optimizer.dispose();
+});
+
 onEachBackend('a rule of one’s own', () => {
   // Both layers have 4 weights and drop 2: left 1 and 3, right 5 and 0. Free: left 2, 4; right 1, 2, 4, 6, 8, 9.
   test('that fits is followed', async () => {

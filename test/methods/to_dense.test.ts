@@ -127,6 +127,8 @@ onEachBackend('toDense', () => {
     await expect(toDense(around)).rejects.toThrow('outside of wrappers, received "all, a TimeDistributed"');
     const outer = tfl.sequential({ layers: [stock, dense({ units: 2, density: 0.5, seed: 1 })] });
     await expect(toDense(outer)).rejects.toThrow('toDense model: expected one without models inside');
+    const inner = tfl.sequential({ layers: [dense({ units: 2, density: 0.5, seed: 1, inputShape: [4] })] });
+    await expect(toDense(tfl.sequential({ layers: [inner, tfl.layers.softmax()] }))).rejects.toThrow('expected one without models inside');
     // tfjs's wrappers and models leave what they wrap.
     tf.disposeVariables();
   });

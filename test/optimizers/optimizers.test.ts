@@ -95,11 +95,23 @@ describe('bad constants', () => {
     [() => sgd(-1), 'optimizers.sgd learningRate: expected a number >= 0, received -1'],
     [() => sgd(Number.NaN), 'optimizers.sgd learningRate'],
     [() => momentum(0.1, 2), 'optimizers.momentum momentum: expected a number in [0, 1], received 2'],
+    [() => momentum(0.1, 0.9, 'theta' as never), 'optimizers.momentum useNesterov: expected true or false, received "theta"'],
     [() => adam(0.1, 1), 'optimizers.adam beta1'],
     [() => adam(0.1, 0.9, 1.5), 'optimizers.adam beta2'],
     [() => adam(0.1, 0.9, 0.99, -1), 'optimizers.adam epsilon'],
   ])('are refused by name', (make, message) => {
     expect(make).toThrow(message);
+  });
+
+  test('a rate may be set, to a rate', () => {
+    const optimizer = sgd(0.5);
+    optimizer.learningRate = 0.25;
+    expect(() => Object.assign(optimizer, { learningRate: Number.NaN })).toThrow('optimizer.learningRate: expected a number >= 0');
+    const w = tf.variable(tf.tensor1d([1]));
+    optimizer.applyGradients({ [w.name]: tf.tensor1d([2]) });
+    expect([...w.dataSync()]).toEqual([0.5]);
+    expect(optimizer.getConfig()).toMatchObject({ learningRate: 0.25 });
+    tf.disposeVariables();
   });
 });
 
@@ -185,6 +197,45 @@ test('saved state of another shape is refused', async () => {
   // And stays refused: the state is not lost to the first try.
   for (let i = 0; i < 2; i++)
     expect(() => descendOnce(b, other)).toThrow(/saved optimizer state .*momentum: expected \[4\], received \[3\]/);
+});
+
+test.each([
+  ['names', ['a/w', 'b/w']],
+  ['names that are numbers', ['1000001', '1000002']],
+])('loaded state finds its variables again, whichever were trained first: %s', async (_, names) => {
+  await tf.setBackend('cpu');
+  const start = [
+    [1, 2, 3],
+    [4, 5, 6],
+  ];
+  const [a, b] = names.map((name, i) => tf.variable(tf.tensor1d(start[i]), true, name));
+  const reset = () => [a, b].forEach((variable, i) => void variable.assign(tf.tensor1d(start[i])));
+  const step = (optimizer: tf.Optimizer, ...trained: tf.Variable[]) =>
+    optimizer.minimize(() => tf.addN(trained.map((variable) => tf.sum(tf.square(variable)))) as tf.Scalar, false, trained);
+  const [first, second, third] = [0, 0, 0].map(() => momentum(0.01, 0.9));
+  // Variables of numbers have their order alone.
+  if (names[0] === 'a/w') step(first, b);
+  step(first, a, b);
+  const gone = tf.variable(tf.tensor1d([7]), true, `${names[0]}/gone`);
+  step(first, gone);
+  gone.dispose();
+  const saved = await first.getWeights();
+  expect(saved).toHaveLength(3);
+  await second.setWeights(saved);
+  await third.setWeights(saved);
+  const after = [first, second].map((optimizer) => {
+    reset();
+    step(optimizer, a, b);
+    return [[...a.dataSync()], [...b.dataSync()]];
+  });
+  expect(after[1]).toEqual(after[0]);
+  if (names[0] === 'a/w') {
+    // The other one is frozen meanwhile.
+    reset();
+    step(third, b);
+    expect([...b.dataSync()]).toEqual(after[0][1]);
+  }
+  for (const each of [first, second, third, a, b]) each.dispose();
 });
 
 test('two saves may be under way at once', async () => {

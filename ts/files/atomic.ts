@@ -49,9 +49,12 @@ export async function writeInto(path: string, files: Record<string, Content>): P
   for (const [name, content] of Object.entries(files)) await writeFileWhole(join(path, name), content);
 }
 
+/** Writes of this thread so far: each has a temporary name of its own. */
+let writes = 0;
+
 /** Writes one file, replacing one that is there. */
 export async function writeFileWhole(path: string, content: Content): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}-${process.pid}-${threadId}`);
+  const temporary = join(dirname(path), `.${basename(path)}-${process.pid}-${threadId}-${++writes}`);
   try {
     await writeFile(temporary, content);
     await rename(temporary, path);

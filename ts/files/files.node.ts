@@ -13,11 +13,14 @@ const SCHEME = 'file://';
 
 /** Both `file:///absolute` and tfjs-node's `file://relative` or `file://./relative`. */
 function pathOf(url: string): string {
-  return url.startsWith(`${SCHEME}/`) ? fileURLToPath(url) : resolve(url.slice(SCHEME.length));
+  return resolve(url.startsWith(`${SCHEME}/`) ? fileURLToPath(url) : url.slice(SCHEME.length));
 }
 
 /** Names for weights, in turn. */
 const WEIGHTS = ['weights.bin', 'weights.2.bin'];
+
+/** Saves under way, by folder: each waits for the one before, which would write the same files. */
+const saves = new Map<string, Promise<unknown>>();
 
 /** The folder with `model.json` and `weights.bin`, in tfjs's own format; `path` is the folder or its `model.json`. What else is in it stays. */
 class FolderHandler implements tf.io.IOHandler {
@@ -31,6 +34,14 @@ class FolderHandler implements tf.io.IOHandler {
   }
 
   async save(artifacts: tf.io.ModelArtifacts): Promise<tf.io.SaveResult> {
+    const { path } = this;
+    const save = (saves.get(path) ?? Promise.resolve()).then(() => this.#save(artifacts));
+    const over: Promise<unknown> = save.catch(() => {}).then(() => saves.get(path) === over && saves.delete(path));
+    saves.set(path, over);
+    return save;
+  }
+
+  async #save(artifacts: tf.io.ModelArtifacts): Promise<tf.io.SaveResult> {
     const before = await weightsOf(join(this.path, 'model.json'));
     // The model that is there keeps its weights until `model.json` names others: there is a whole one at any moment.
     const [weights, other] = before.includes(WEIGHTS[0]) ? [...WEIGHTS].reverse() : WEIGHTS;

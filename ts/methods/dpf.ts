@@ -27,7 +27,7 @@ export class Dpf extends Training {
   readonly anneal: Anneal;
   readonly #scheduleArgs: ScheduleArgs;
 
-  constructor(args: DpfArgs) {
+  constructor(args: DpfArgs = {} as DpfArgs) {
     super(args);
     this.density = checkNumber('dpf density', args.density, 0, 1, true);
     this.anneal = args.anneal ?? cubic;

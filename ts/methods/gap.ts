@@ -30,7 +30,7 @@ export class Gap extends Training {
   readonly seed: number;
   readonly #scheduleArgs: ScheduleArgs;
 
-  constructor(args: GapArgs) {
+  constructor(args: GapArgs = {} as GapArgs) {
     super(args);
     this.partitions = args.partitions === undefined ? undefined : checkCount('gap partitions', args.partitions, 1);
     this.seed = checkCount('gap seed', args.seed ?? 0, 0);

@@ -29,7 +29,7 @@ export class Gmp extends Training {
   readonly anneal: Anneal;
   readonly #scheduleArgs: ScheduleArgs;
 
-  constructor(args: GmpArgs) {
+  constructor(args: GmpArgs = {} as GmpArgs) {
     super(args);
     this.density = checkNumber('gmp density', args.density, 0, 1, true);
     this.scope = checkScope('gmp scope', args.scope ?? 'layer');

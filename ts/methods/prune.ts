@@ -2,7 +2,7 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { checkNumber, OptionError } from '../errors.js';
+import { checkNumber, checkOptions, OptionError } from '../errors.js';
 import { carrierOf } from '../topology/carry.js';
 import { editAll } from '../topology/edit.js';
 import { LayerView } from '../topology/layer_view.js';
@@ -26,7 +26,8 @@ export interface PruneArgs {
  *
  * Throws an OptionError when a layer has fewer weights than the density asks for.
  */
-export async function prune(model: LayersModel, args: PruneArgs): Promise<void> {
+export async function prune(model: LayersModel, args: PruneArgs = {} as PruneArgs): Promise<void> {
+  checkOptions('prune', args, ['density', 'scope', 'outputFactor', 'optimizer']);
   const { optimizer = model.optimizer } = args;
   const layers = sparseLayers(model);
   if (layers.length === 0) {

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { OptionError } from '../errors.js';
+import { checkOptions, OptionError } from '../errors.js';
 import { thetaOf } from '../ops/powerprop.js';
 import { CsrPattern } from '../pattern/csr.js';
 import { fromKernel, patternShape } from '../pattern/kernel_shape.js';
@@ -38,6 +38,7 @@ interface DenseWeights extends Prunable {
  * Throws an OptionError for a model without such layers or with models inside, for weights that are NaN, and where no layer has a weight to drop.
  */
 export async function sparsify(model: LayersModel, args: SparsifyArgs = {}): Promise<LayersModel> {
+  checkOptions('sparsify', args, ['density', 'scope', 'outputFactor', 'except']);
   const { density, except = [] } = args;
   const names = model.layers.map((layer) => layer.name);
   const unknown = except.find((name) => !names.includes(name));

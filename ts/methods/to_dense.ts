@@ -34,7 +34,8 @@ export async function toDense(model: LayersModel): Promise<LayersModel> {
       );
     else refuseWrapped('toDense', layer);
   }
-  if (replacements.size === 0) {
+  // Models inside are refused as such below.
+  if (replacements.size === 0 && !model.layers.some((layer) => 'layers' in layer)) {
     const names = model.layers.map((layer) => layer.name);
     throw new OptionError('toDense model', 'one with sparse layers or layers.powerDense', names);
   }

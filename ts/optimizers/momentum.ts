@@ -1,7 +1,7 @@
 // SGD with momentum, plain or Nesterov's.
 
 import * as tf from '@tensorflow/tfjs-core';
-import { checkNumber } from '../errors.js';
+import { checkFlag, checkNumber } from '../errors.js';
 import { defineKernel, numbers, runKernel } from '../ops/kernel.js';
 import * as kernels from '../wasm/kernels.js';
 import { type Moments, SlotOptimizer, type Slots } from './optimizer.js';
@@ -19,6 +19,7 @@ export class SparseMomentum extends SlotOptimizer {
   ) {
     super(checkNumber('optimizers.momentum learningRate', learningRate, 0, Infinity), moments);
     checkNumber('optimizers.momentum momentum', momentum, 0, 1);
+    checkFlag('optimizers.momentum useNesterov', useNesterov);
   }
 
   protected update(value: tf.Tensor, gradient: tf.Tensor, slots: Slots): tf.Tensor {

@@ -1,7 +1,7 @@
 // What our optimizers share: slots in wasm memory that follow their weights, and saving them with the model.
 
 import * as tf from '@tensorflow/tfjs-core';
-import { OptionError, ShapeError } from '../errors.js';
+import { checkNumber, OptionError, ShapeError } from '../errors.js';
 import { alphas, thetaGradient, throughJacobian } from '../ops/powerprop.js';
 import { assign, sameVariable, variableOf } from '../ops/variable.js';
 import { carried } from '../pattern/carried.js';
@@ -43,12 +43,24 @@ export abstract class SlotOptimizer extends tf.Optimizer {
   /** What the last two calls of `getWeights` gave out: two saves may be under way at once. */
   #exported: [tf.Tensor[], tf.Tensor[]] = [[], []];
 
+  #learningRate: number;
+
   constructor(
-    public learningRate: number,
+    learningRate: number,
     readonly moments: Moments = 'phi',
   ) {
     super();
+    this.#learningRate = learningRate;
     if (moments !== 'phi' && moments !== 'theta') throw new OptionError('optimizers moments', "'phi' or 'theta'", moments);
+  }
+
+  /** From the next step on it is what it is set to, a number of at least 0. */
+  get learningRate(): number {
+    return this.#learningRate;
+  }
+
+  set learningRate(rate: number) {
+    this.#learningRate = checkNumber('optimizer.learningRate', rate, 0, Infinity);
   }
 
   /** The names of the arrays a variable needs; those in `counters` hold whole numbers. */
@@ -59,9 +71,10 @@ export abstract class SlotOptimizer extends tf.Optimizer {
 
   override applyGradients(gradients: Gradients): void {
     const named = Array.isArray(gradients) ? gradients : Object.entries(gradients).map(([name, tensor]) => ({ name, tensor }));
-    named.forEach(({ name, tensor }, i) => {
+    const names = named.map(({ name }) => name);
+    named.forEach(({ name, tensor }) => {
       const variable = tf.engine().registeredVariables[name];
-      const slots = this.#slotsOf(name, variable.size, i);
+      const slots = this.#slotsOf(name, variable.size, names);
       if (tensor == null) return;
       if (!tf.util.arraysEqual(tensor.shape, variable.shape)) throw new ShapeError(`gradient of ${name}`, variable.shape, tensor.shape);
       const alpha = this.moments === 'theta' ? alphas.get(variable) : undefined;
@@ -77,14 +90,17 @@ export abstract class SlotOptimizer extends tf.Optimizer {
     return throughJacobian(phi, this.update(phi, thetaGradient(phi, gradient, alpha), slots), alpha);
   }
 
-  #slotsOf(name: string, size: number, position: number): Slots {
+  /** `names` are those of the variables of this step. */
+  #slotsOf(name: string, size: number, names: readonly string[]): Slots {
     let slots = this.#slots.get(name);
     if (!slots) {
-      const saved = this.#saved[position];
+      const saved = this.#savedFor(name, names);
       if (saved) this.#checkSaved(name, size, saved);
       slots = Object.fromEntries(this.slotNames.map((slot) => [slot, new WasmArray(size)]));
-      if (saved) this.#restore(slots, saved);
-      delete this.#saved[position];
+      if (saved) {
+        this.#restore(slots, saved);
+        delete this.#saved[this.#saved.indexOf(saved)];
+      }
       this.#slots.set(name, slots);
     }
     // The kernels take lengths on trust. A name may have been given to another variable since.
@@ -92,6 +108,20 @@ export abstract class SlotOptimizer extends tf.Optimizer {
       if (array.length !== size) throw new ShapeError(`optimizer state ${name}/${slot}`, [size], [array.length]);
     }
     return slots;
+  }
+
+  /**
+   * What was loaded and waits for this variable. By its name, since other layers may have been frozen than in the run that saved; a model that was made
+   * anew has other names, and variables made by hand have numbers only: these go by their place, as in tfjs, unless what is there is another's of this step.
+   */
+  #savedFor(name: string, names: readonly string[] = []): Saved | undefined {
+    const waiting = this.#saved.filter(Boolean);
+    const numbered = /^\d+$/.test(name);
+    const alike = numbered ? [] : waiting.filter((saved) => sameVariable(saved.name, name));
+    const found = alike.length === 1 ? alike[0] : alike.find((saved) => saved.name === name);
+    if (found) return found;
+    const there = this.#saved[names.indexOf(name)];
+    return there && (numbered || !names.some((other) => sameVariable(there.name, other))) ? there : undefined;
   }
 
   /** Before any of it is taken: what does not fit must stay, to be refused at the next step as well. */
@@ -129,16 +159,19 @@ export abstract class SlotOptimizer extends tf.Optimizer {
 
   /** The same for what was loaded and waits for the first step. There the name is that of the process that saved. */
   #carrySaved(name: string, source: Int32Array): void {
-    const saved = this.#saved.find((each) => each && sameVariable(each.name, name));
+    const saved = this.#savedFor(name);
     for (const [slot, old] of saved?.arrays ?? []) saved?.arrays.set(slot, carried(old, source));
   }
 
   /** As tfjs's own: the step count, then slot by slot over the variables. The tensors belong to the optimizer; do not dispose of them. */
   override async getWeights(): Promise<NamedTensor[]> {
     const iterations = await this.saveIterations();
-    // What was restored and has not been claimed by a step yet is part of the state as well.
+    const { registeredVariables } = tf.engine();
+    // What was restored and has not been claimed by a step yet is part of the state as well; what belonged to a model that is gone is not.
     const held = [
-      ...[...this.#slots].map(([name, arrays]) => ({ name, numbers: (slot: string) => this.#numbers(slot, arrays[slot]) })),
+      ...[...this.#slots]
+        .filter(([name]) => registeredVariables[name])
+        .map(([name, arrays]) => ({ name, numbers: (slot: string) => this.#numbers(slot, arrays[slot]) })),
       ...this.#saved.filter(Boolean).map(({ name, arrays }) => ({ name, numbers: (slot: string) => arrays.get(slot) as Float32Array })),
     ];
     const slots = this.slotNames.flatMap((slot) =>
@@ -165,7 +198,6 @@ export abstract class SlotOptimizer extends tf.Optimizer {
       throw new ShapeError('saved optimizer state, arrays', [`a multiple of ${this.slotNames.length}`], [slots.length]);
     }
     this.#free();
-    // Names may differ in the process that loads: variables are told apart by their order, as tfjs does.
     this.#saved = slots.slice(0, variables).map(({ name }) => ({ name: variableOf(name), arrays: new Map() }));
     slots.forEach(({ tensor }, i) => {
       const values = tensor.dataSync().slice() as Float32Array | Int32Array;

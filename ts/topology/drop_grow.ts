@@ -1,7 +1,7 @@
 // Dynamic sparse training: every so often drop some weights and grow as many others. A method is the rule by which it chooses (`choose.ts`).
 
 import type * as tf from '@tensorflow/tfjs-core';
-import { checkCount, checkNumber, OptionError } from '../errors.js';
+import { checkCount, checkFlag, checkNumber, OptionError } from '../errors.js';
 import { Probe } from '../ops/probe.js';
 import { replace } from '../ops/whole_layer.js';
 import type { CsrPattern } from '../pattern/csr.js';
@@ -69,7 +69,7 @@ export class DropGrow extends Training {
     this.savedAs = extra && name;
     this.dropFraction = checkNumber(`${name} dropFraction`, args.dropFraction ?? 0.3, 0, 1);
     this.anneal = args.anneal ?? cosine;
-    this.regrow = args.regrow ?? false;
+    this.regrow = checkFlag(`${name} regrow`, args.regrow ?? false);
     this.growInit = args.growInit;
     if (args.growInit !== undefined && args.growInit !== 'zeros' && args.growInit !== 'initializer') {
       throw new OptionError(`${name} growInit`, "'zeros' or 'initializer'", args.growInit);
@@ -117,9 +117,12 @@ export class DropGrow extends Training {
     }
     this.schedules(this.#scheduleArgs, step);
     const { every, endStep } = this.schedule;
-    if (this.#scheduleArgs.endStep === undefined && !this.schedule.dueWithin(step + 1, endStep - step)) {
-      const when = `every ${every} steps up to step ${endStep}, three quarters of this fit`;
-      console.warn(`${this.name}: no edit will come: ${when}. Give a smaller \`every\`, or an \`endStep\`.`);
+    // With an end of the user's own, a run that goes on may have had its edits.
+    const own = this.#scheduleArgs.endStep !== undefined;
+    const first = own ? 1 : step + 1;
+    if (endStep < Infinity && !this.schedule.dueWithin(first, endStep + 1 - first)) {
+      const when = `every ${every} steps up to step ${endStep}${own ? '' : ', three quarters of this fit'}`;
+      console.warn(`${this.name}: no edit will come: ${when}. Give a smaller \`every\`, or ${own ? 'a later' : 'an'} \`endStep\`.`);
     }
   }
 

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { Callback, type LayersModel } from '@tensorflow/tfjs-layers';
-import { OptionError } from '../errors.js';
+import { checkFlag, checkOptions, OptionError } from '../errors.js';
 import { type Carry, carrierOf } from './carry.js';
 import { type Edit, editAll, type Moved } from './edit.js';
 import { nextTask } from './next_task.js';
@@ -63,8 +63,8 @@ export abstract class Training extends Callback {
 
   readonly #names: readonly string[] | undefined;
   readonly #track: boolean;
-  /** The names of the options that were given. */
-  readonly #given: readonly string[];
+  /** The options as they were given. */
+  readonly #given: object;
   #layers: SparseLayer[] = [];
   #optimizer: tf.Optimizer | undefined;
   #carry: Carry | undefined;
@@ -72,14 +72,15 @@ export abstract class Training extends Callback {
   #moved: Moved = { dropped: 0, grown: 0, regrown: 0 };
   #yielded = 0;
   #inFit = false;
+  #stepping = false;
 
   constructor(args: TrainingArgs = {}) {
     super();
     const { layers, track = true } = args;
     if (layers !== undefined && !Array.isArray(layers)) throw new OptionError('layers of a method', 'an array of names', layers);
     this.#names = layers;
-    this.#track = track;
-    this.#given = Object.keys(args);
+    this.#track = checkFlag('track of a method', track);
+    this.#given = args;
   }
 
   /** Takes charge of a model's layers. `optimizer` defaults to the one the model was compiled with. */
@@ -105,10 +106,11 @@ export abstract class Training extends Callback {
     }
     this.begin(layers, optimizer.iterations);
     const options = { ...this.options(), layers: this.#names, track: this.#track };
-    const unknown = this.#given.find((name) => !(name in options));
-    if (unknown !== undefined) {
+    try {
+      checkOptions(this.name, this.#given, Object.keys(options));
+    } catch (error) {
       this.end(layers);
-      throw new OptionError(`${this.name} options`, `some of ${Object.keys(options).join(', ')}`, unknown);
+      throw error;
     }
     for (const layer of layers) {
       layer.owner = this;
@@ -173,9 +175,12 @@ export abstract class Training extends Callback {
     return this.#optimizer;
   }
 
-  /** To be called after each step of the optimizer. Frozen layers (`trainable = false`) are left alone. */
+  /** To be called, and awaited, after each step of the optimizer. Frozen layers (`trainable = false`) are left alone. */
   async step(): Promise<void> {
+    if (this.#stepping)
+      throw new OptionError(`${this.name} step`, 'each step to be awaited before the next', 'one while another is under way');
     const { iterations } = this.optimizer;
+    this.#stepping = true;
     const active = this.#active();
     // One that was frozen since would record for ever.
     for (const layer of this.#layers) if (!layer.trainable) layer.probe = undefined;
@@ -188,6 +193,8 @@ export abstract class Training extends Callback {
       // Nobody will tell it that training has ended.
       this.detach();
       throw error;
+    } finally {
+      this.#stepping = false;
     }
   }
 
@@ -267,6 +274,9 @@ export abstract class Training extends Callback {
 
   /** By now every method of this fit has taken its layers: a Top-KAST layer that nobody took would never explore. */
   override async onTrainBegin(): Promise<void> {
+    // tfjs takes all callbacks for plain objects where the first is one, and copies the methods of ours.
+    if (!this.model)
+      throw new OptionError('model.fit callbacks', 'instances, as new tf.CustomCallback({ … }), beside a method', 'a plain object');
     const orphan = sparseLayers(this.model).find((layer) => layer.orphaned);
     if (orphan) {
       this.detach();

@@ -9,9 +9,9 @@
 //! A large layer whose dY does not fit the caches waits for memory, unless its lines are touched in order first: 40 → 51 % at 4096×1024, density 0.05. What
 //! then remains is the way of values and gradients between row order and column order: 2 to 6 ns per entry beyond 262 144 of them, 10 in 16 384×16 384.
 //!
-//! A layer that has all weights, or a large one that has most, takes dense products: see [`full`].
+//! A layer that has all weights, or a large one that has most, takes dense products: see [`full`](super::full).
 
-use super::{PANEL, full, panels, touch, touching_pays};
+use super::{PANEL, panels, touch, touching_pays};
 use crate::lanes::{F32x4, Gather, Row, Walk};
 use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE, Spans};
 use std::ops::Range;
@@ -49,10 +49,9 @@ impl Decay {
 #[derive(Default)]
 pub struct Scratch {
     positions: Vec<u32>,
-    values: Vec<f32>,
+    /// In the order of columns, or for the forward product of its blocks.
+    pub(super) values: Vec<f32>,
     partial: Vec<[f32; 4]>,
-    /// The forward product uses it, too.
-    pub full: full::Scratch,
 }
 
 /// `dX = dY·W` over A, and `dValues = (dYᵀ·X) at B + decay·values`, as independent chunks, each of which writes results of its own: a block
@@ -63,7 +62,7 @@ pub struct Backward<'a> {
     pub(super) x: &'a [Row],
     pub(super) dy: &'a [Row],
     pub(super) batch: usize,
-    decay: Decay,
+    pub(super) decay: Decay,
     chunks: usize,
     touches: bool,
 }
@@ -383,17 +382,6 @@ fn sddmm_32<const FIRST: bool>(dy: [&Row; 2], x: [[F32x4; 4]; 2], partial: &mut 
         }
     }
     (products[0] + products[1]).store(partial);
-}
-
-/// All chunks, one after the other, or the dense products of a layer that has all or most of its weights. See [`Backward::chunk`].
-pub fn backward(products: &Backward<'_>, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
-    let pattern = products.pattern;
-    if full::serves_backward(pattern, products.batch) {
-        full::backward(products, dx, d_values, &mut scratch.full);
-    } else if pattern.cols() > 0 {
-        (0..products.chunks()).for_each(|i| products.chunk(i, dx.as_deref_mut(), d_values, scratch));
-    }
-    products.decay.add(pattern, products.values, d_values);
 }
 
 /// dY through relu, given its output `y`: 0 wherever that was not positive. Panels; overwrites `out`.

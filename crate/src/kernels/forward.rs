@@ -11,13 +11,13 @@
 //! anew for each line: see [`Walk`]. 61 % at a density of 0.01, ten entries a line, 66 at 0.05. And X of two panels beyond 384 features comes from the
 //! second-level cache: 256 features in the first reach 64 % with ten entries a line, 75 with eighty.
 //!
-//! A layer that has all weights takes a dense product: see [`full`]. One whose X does not fit the caches waits for memory, unless its lines are touched in
+//! A layer that has all weights takes a dense product: see [`full`](super::full). One whose X does not fit the caches waits for memory, unless its lines are touched in
 //! order first, and its entries lie block by block: 18 → 43 % at 16 384×16 384, density 0.01.
 //!
 //! A last panel with 8 samples or fewer, or 4 or fewer, loads and computes only those; several rows then go side by side, so that there are as many
 //! sums under way. Two rows of 16 samples side by side were tried as well: 2 % for the relaxed tile, nothing without.
 
-use super::{PANEL, full, panels, touch, touching_pays};
+use super::{PANEL, panels, touch, touching_pays};
 use crate::lanes::{F32x4, Gather, Row, Walk};
 use crate::pattern::{CsrPattern, Index, Indices, Runs, Spans};
 use std::ops::Range;
@@ -90,7 +90,7 @@ impl<'a> Forward<'a> {
     }
 
     /// The same over entries in the order of the blocks, with a copy of their values, where the pattern has them.
-    fn block_by_block<'b>(&self, values: &'b mut Vec<f32>) -> Forward<'b>
+    pub(super) fn block_by_block<'b>(&self, values: &'b mut Vec<f32>) -> Forward<'b>
     where
         'a: 'b,
     {
@@ -315,15 +315,5 @@ fn side_by_side<const V: usize, const R: usize, I: Index>(
             add(&mut sums[2], x2, w2);
             add(&mut sums[3], x3, w3);
         });
-    }
-}
-
-/// All chunks, one after the other, or the dense product of a layer that has all weights.
-pub fn forward(product: &Forward<'_>, y: &mut [Row], scratch: &mut full::Scratch) {
-    if full::serves(product.pattern, product.batch) {
-        full::forward(product, y, scratch);
-    } else if product.pattern.rows() > 0 {
-        let product = product.block_by_block(&mut scratch.rows);
-        (0..product.chunks()).for_each(|i| product.chunk(i, y));
     }
 }

@@ -16,11 +16,11 @@ use crate::lanes::Row;
 use crate::pattern::CsrPattern;
 use std::ops::Range;
 
-/// Working memory, kept between calls: what the dense product has, and activations row by row, or weights in the order of the blocks.
+/// Working memory, kept between calls: what the dense product has, and activations row by row.
 #[derive(Default)]
 pub struct Scratch {
     dense: dense::Scratch,
-    pub(super) rows: Vec<f32>,
+    rows: Vec<f32>,
     /// Some rows of W, and then of dW, with what is not stored: 1 KB for each feature.
     filled: Vec<f32>,
 }

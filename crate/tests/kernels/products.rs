@@ -1,8 +1,9 @@
 //! Each product equals the naive reference exactly.
 
 use crate::support::{BATCHES, DENSITIES, Layer, Random, SHAPES, layer, reference};
-use tfjs_sparse_kernels::kernels::backward::{self, Backward, Decay, Scratch};
-use tfjs_sparse_kernels::kernels::forward::{self, Activation, Forward, Tile};
+use tfjs_sparse_kernels::kernels::backward::{self, Backward, Decay};
+use tfjs_sparse_kernels::kernels::forward::{Activation, Forward, Tile};
+use tfjs_sparse_kernels::kernels::layer::{self, Scratch};
 use tfjs_sparse_kernels::kernels::{full, pack, panels};
 use tfjs_sparse_kernels::lanes::Row;
 use tfjs_sparse_kernels::pattern::CsrPattern;
@@ -22,7 +23,7 @@ fn each_case(mut run: impl FnMut(&mut Random, usize, usize, usize, Layer)) {
 }
 
 fn forward(product: &Forward, y: &mut [Row]) {
-    forward::forward(product, y, &mut full::Scratch::default());
+    layer::forward(product, y, &mut Scratch::default());
 }
 
 fn packed(rows: &[f32], batch: usize, features: usize) -> Vec<Row> {
@@ -128,7 +129,7 @@ fn a_piece_without_lines_is_no_harm() {
     for dx_out in [Some(&mut dx[..]), None] {
         let mut d_values = vec![f32::NAN; tall.nnz()];
         let products = Backward::new(&tall, &values, &x, &dy, batch, Decay::default());
-        backward::backward(&products, dx_out, &mut d_values, &mut Scratch::default());
+        layer::backward(&products, dx_out, &mut d_values, &mut Scratch::default());
         assert!(d_values.iter().all(|&sum| sum == 32.0));
     }
     assert!(dx.iter().enumerate().all(|(i, row)| row.0 == [if i % lines as usize == 0 { 120_000.0 } else { 28.0 }; 16]));
@@ -149,7 +150,7 @@ fn backward_equals_the_reference() {
         for dx_out in [Some(&mut dx_panels[..]), None] {
             let mut d_values = vec![f32::NAN; layer.values.len()];
             let products = Backward::new(&layer.pattern, &layer.values, &xp, &dyp, batch, decay);
-            backward::backward(&products, dx_out, &mut d_values, &mut scratch);
+            layer::backward(&products, dx_out, &mut d_values, &mut scratch);
             assert_eq!(d_values, expected, "{rows}×{cols}, batch {batch}");
         }
         assert_eq!(unpacked(&dx_panels, batch, cols), dx, "{rows}×{cols}, batch {batch}");
@@ -178,7 +179,7 @@ fn backward_in_chunks_and_blocks_equals_the_reference() {
             let products = Backward::new(&layer.pattern, &layer.values, &xp, &dyp, batch, Decay::default());
             for dx_out in [Some(&mut dx_panels[..]), None] {
                 let mut d_values = vec![f32::NAN; layer.values.len()];
-                backward::backward(&products, dx_out, &mut d_values, &mut Scratch::default());
+                layer::backward(&products, dx_out, &mut d_values, &mut Scratch::default());
                 assert_eq!(d_values, layer.flat.iter().map(|&i| dw[i]).collect::<Vec<_>>());
             }
             assert_eq!(unpacked(&dx_panels, batch, cols), dx);
@@ -208,8 +209,9 @@ fn a_layer_with_all_weights_has_the_bits_of_its_chunks() {
         let products = Backward::new(&pattern, &values, &x, &dy, batch, Decay::default());
         let [mut dx, mut dx_of_chunks] = [(); 2].map(|()| vec![Row([f32::NAN; 16]); panels(batch) * cols]);
         let [mut dw, mut dw_of_chunks] = [(); 2].map(|()| vec![f32::NAN; values.len()]);
-        backward::backward(&products, Some(&mut dx), &mut dw, &mut Scratch::default());
-        (0..products.chunks()).for_each(|i| products.chunk(i, Some(&mut dx_of_chunks), &mut dw_of_chunks, &mut Scratch::default()));
+        layer::backward(&products, Some(&mut dx), &mut dw, &mut Scratch::default());
+        (0..products.chunks())
+            .for_each(|i| products.chunk(i, Some(&mut dx_of_chunks), &mut dw_of_chunks, &mut backward::Scratch::default()));
         assert!(dx == dx_of_chunks, "dx of {rows}×{cols}");
         let near = |(a, b): (&f32, &f32)| (a - b).abs() <= if whole { 0.0 } else { 1e-4 };
         assert!(dw.iter().zip(&dw_of_chunks).all(near), "dW of {rows}×{cols}");
@@ -257,6 +259,6 @@ fn wide_layers_use_wide_indices() {
     dy[last as usize] = Row([2.0; 16]);
     let (x, mut dx, mut d_values) = ([Row([1.0; 16]), Row([4.0; 16])], [Row::ZERO; 2], [0.0; 2]);
     let products = Backward::new(&tall, &[7.0, 9.0], &x, &dy, 16, Decay::default());
-    backward::backward(&products, Some(&mut dx), &mut d_values, &mut scratch);
+    layer::backward(&products, Some(&mut dx), &mut d_values, &mut scratch);
     assert_eq!((dx[0].0[0], d_values), (18.0, [0.0, 32.0]));
 }

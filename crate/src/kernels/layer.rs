@@ -1,0 +1,34 @@
+//! The products of a layer, each the way that is fastest for it: entry by entry ([`Forward`], [`Backward`]), or as dense ones ([`full`]).
+
+use super::backward::{self, Backward};
+use super::forward::Forward;
+use super::full;
+use crate::lanes::Row;
+
+/// Working memory, kept between calls; grows to what the largest layer needs.
+#[derive(Default)]
+pub struct Scratch {
+    backward: backward::Scratch,
+    full: full::Scratch,
+}
+
+/// All chunks of [`Forward`], one after the other, or the dense product of a layer that has all weights.
+pub fn forward(product: &Forward<'_>, y: &mut [Row], scratch: &mut Scratch) {
+    if full::serves(product.pattern, product.batch) {
+        full::forward(product, y, &mut scratch.full);
+    } else if product.pattern.rows() > 0 {
+        let product = product.block_by_block(&mut scratch.backward.values);
+        (0..product.chunks()).for_each(|i| product.chunk(i, y));
+    }
+}
+
+/// All chunks of [`Backward`], one after the other, or the dense products of a layer that has all or most of its weights; and the decay.
+pub fn backward(products: &Backward<'_>, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
+    let pattern = products.pattern;
+    if full::serves_backward(pattern, products.batch) {
+        full::backward(products, dx, d_values, &mut scratch.full);
+    } else if pattern.cols() > 0 {
+        (0..products.chunks()).for_each(|i| products.chunk(i, dx.as_deref_mut(), d_values, &mut scratch.backward));
+    }
+    products.decay.add(pattern, products.values, d_values);
+}
