@@ -184,6 +184,16 @@ describe('what the user can mend ends with status 2 and one line', () => {
     expect(status).toBe(2);
   });
 
+  test('a run goes on with images and classes of its own kind only, and is left as it is', async () => {
+    await train('--epochs', '1', '--out', 'small');
+    const before = await weightsOf('small');
+    const larger = await dataFolder(undefined, false, 10);
+    const { status, err } = await run(['train', '--resume', 'small', '--data', larger, '--epochs', '2']);
+    expect(err).toContain('small: expected images of 64 pixels in 4 classes, received 100 in 4');
+    expect(status).toBe(2);
+    expect((await weightsOf('small')).equals(before)).toBe(true);
+  });
+
   test('a saved option that cannot be', async () => {
     await train('--epochs', '1', '--out', 'spoilt');
     const file = join(home, 'spoilt', 'model', 'run.json');

@@ -323,7 +323,7 @@ describe('elsewhere', () => {
     const { x, y } = data(32);
     const callbacks = [{ onEpochEnd() {} }, rigl({ every: 2 })] as never;
     await expect(network().fit(x, y, { ...quiet, callbacks })).rejects.toThrow(
-      'model.fit callbacks: expected instances, as new tf.CustomCallback(',
+      'model.fit callbacks: expected instances of tf.CustomCallback beside a method',
     );
   });
 
@@ -333,12 +333,10 @@ describe('elsewhere', () => {
     const model = network();
     const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
     await model.fit(x, y, { ...quiet, callbacks: [rigl()] });
-    expect(warn.mock.calls).toEqual([[expect.stringMatching(/^rigl: no edit will come: every 100 steps up to step 3, /)]]);
+    expect(warn.mock.calls).toEqual([[expect.stringMatching(/^rigl: no edit will come: every 100 steps up to step 3\. /)]]);
     warn.mockClear();
     await model.fit(x, y, { ...quiet, callbacks: [rigl({ endStep: 72 })] });
-    expect(warn.mock.calls).toEqual([
-      [expect.stringMatching(/^rigl: no edit will come: every 100 steps up to step 72\. .* a later `endStep`/)],
-    ]);
+    expect(warn.mock.calls).toEqual([[expect.stringMatching(/^rigl: no edit will come: every 100 steps up to step 72\./)]]);
     warn.mockClear();
     await model.fit(x, y, { ...quiet, callbacks: [rigl({ every: 2 })] });
     // Its last edit comes at the end, due or not.

@@ -88,7 +88,7 @@ test('options that are missing, of another type, or of another function', async 
   expect(() => (gap as unknown as () => Training)()).toThrow('gap every: expected a whole number >= 1, received undefined');
   expect(() => (dpf as unknown as () => Training)()).toThrow('dpf density');
   expect(() => rigl({ regrow: 'no' as never })).toThrow('rigl regrow: expected true or false, received "no"');
-  expect(() => rigl({ track: 'no' as never })).toThrow('track of a method: expected true or false, received "no"');
+  expect(() => rigl({ track: 'no' as never })).toThrow('method track: expected true or false, received "no"');
   const { model } = forced(STARTS);
   await expect((prune as (model: unknown) => Promise<void>)(model)).rejects.toThrow('prune density');
   await expect(prune(model, { density: 0.1, scop: 'global' } as never)).rejects.toThrow('prune options: expected some of density, scope, ');
@@ -103,7 +103,7 @@ test('a step that is not awaited', async () => {
   const method = rigl(NOW).attach(model, optimizer);
   step(optimizer, GRADIENTS);
   const first = method.step();
-  await expect(method.step()).rejects.toThrow('rigl step: expected each step to be awaited before the next');
+  await expect(method.step()).rejects.toThrow('rigl step: expected one at a time, awaited, received');
   await first;
   step(optimizer, GRADIENTS);
   await method.step();
@@ -111,6 +111,23 @@ test('a step that is not awaited', async () => {
   method.detach();
   model.dispose();
   optimizer.dispose();
+});
+
+test('a model that is compiled anew under a method', async () => {
+  await tf.setBackend('cpu');
+  const { model } = forced(STARTS);
+  const [first, second] = [sgd(0.1), sgd(0.1)];
+  model.compile({ optimizer: first, loss: 'meanSquaredError' });
+  const method = set(NOW).attach(model);
+  await method.step();
+  model.compile({ optimizer: second, loss: 'meanSquaredError' });
+  await expect(method.step()).rejects.toThrow('set step: expected detach() and attach() after compile(), received "another optimizer"');
+  method.detach();
+  await method.attach(model).step();
+  method.detach();
+  model.dispose();
+  first.dispose();
+  second.dispose();
 });
 
 onEachBackend('a rule of one’s own', () => {
@@ -445,7 +462,7 @@ describe('attach', () => {
     refuses(
       rigl({ ...END, growInit: 'zeros' }),
       [layer('plain'), layer('powered', { alpha: 2 })],
-      'rigl growInit of powered: expected \'initializer\', since at alpha 2 a weight of 0 has no gradient and would never move, received "zeros"',
+      'rigl growInit of powered: expected \'initializer\', since at alpha 2 a weight of 0 has no gradient, received "zeros"',
     );
   });
 

@@ -70,6 +70,12 @@ onEachBackend('prune', () => {
     expect((await pruned({ density: 0.3 })).map(({ nnz }) => nnz)).toEqual([10, 12]);
   });
 
+  test('decimal fractions count as on paper', async () => {
+    // 0.29·100 is 28.999999999999996.
+    const [layer] = await pruned({ density: 0.29, outputFactor: 1 }, [{ w: Array.from({ length: 100 }, (_, i) => i + 1) }]);
+    expect(layer.nnz).toBe(29);
+  });
+
   test('of equal weights the lower index stays', async () => {
     const same = { w: [1, -1, 1, 1, -1, 1, 2, 1] };
     const [first] = await pruned({ density: 0.5, outputFactor: 1 }, [same]);
@@ -282,6 +288,16 @@ onEachBackend('sparsify', () => {
     x.dispose();
     model.dispose();
     sparse.dispose();
+  });
+
+  test('layers know the density that they have', async () => {
+    const model = classifier(2);
+    for (const scope of ['layer', 'lamp', 'global'] as const) {
+      const sparse = await sparsify(model, { density: 0.3, scope });
+      for (const { density, pattern } of sparseOf(sparse)) expect(density).toBe(pattern.nnz / (pattern.rows * pattern.cols));
+      sparse.dispose();
+    }
+    model.dispose();
   });
 
   test('layers that are excepted stay what they are', async () => {

@@ -106,7 +106,7 @@ describe('bad constants', () => {
   test('a rate may be set, to a rate', () => {
     const optimizer = sgd(0.5);
     optimizer.learningRate = 0.25;
-    expect(() => Object.assign(optimizer, { learningRate: Number.NaN })).toThrow('optimizer.learningRate: expected a number >= 0');
+    expect(() => Object.assign(optimizer, { learningRate: Number.NaN })).toThrow('learningRate: expected a number >= 0');
     const w = tf.variable(tf.tensor1d([1]));
     optimizer.applyGradients({ [w.name]: tf.tensor1d([2]) });
     expect([...w.dataSync()]).toEqual([0.5]);

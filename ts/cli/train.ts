@@ -52,12 +52,23 @@ function checkImages(folder: string, { size }: Dataset, { model }: TrainOptions)
   }
 }
 
+/** Refuses data that are not for the network of a run. */
+function checkSame({ inputs, outputs }: LayersModel, { features, classes }: Dataset, folder: string): void {
+  const expected = [inputs, outputs].map(([{ shape }]) => tf.util.sizeFromShape(shape.slice(1) as number[]));
+  if (!tf.util.arraysEqual(expected, [features, classes])) {
+    throw new FileError(
+      `${folder}: expected images of ${expected[0]} pixels in ${expected[1]} classes, received ${features} in ${classes}`,
+    );
+  }
+}
+
 async function trainIn(folder: string, state: RunState, dataset: Dataset, resumed?: { load(): Promise<LayersModel> }): Promise<boolean> {
   // The twin at its best: with tfjs's own products it would be slower for reasons that have nothing to do with sparsity.
   if (state.options.dense) fastDense();
   // Half of a sparse step of LeNet-5 would be tfjs's gradient of max pooling.
   else trainingKernels();
   const model = resumed ? await resumed.load() : buildNetwork(state.options, dataset.features, dataset.classes);
+  checkSame(model, dataset, folder);
   const { epochs } = state.options;
   if (state.epoch >= epochs) {
     console.log(

@@ -49,8 +49,11 @@ export class PowerDense extends DenseLayer {
         },
       };
     }
-    super.build(inputShape);
-    self.kernelInitializer = drawn;
+    try {
+      super.build(inputShape);
+    } finally {
+      self.kernelInitializer = drawn;
+    }
     if (this.alpha !== 1) alphas.set(self.kernel.read(), this.alpha);
   }
 

@@ -258,7 +258,10 @@ export abstract class SparseBase extends layers.Layer {
     return this.#vector;
   }
 
-  /** Top-KAST's sets as the weights stand, with `forwardNnz` (default: as many as now) of them in A. Throws when a weight is NaN. */
+  /**
+   * Top-KAST's sets as the weights stand, with `forwardNnz` (default: as many as now) of them in A. Throws when a weight is NaN. For training methods: with
+   * theta 'seeded' the vector has then moved on to these sets, and {@link edit} has to follow.
+   */
   largest(forwardNnz = this.pattern.forwardNnz): Sets {
     const { nnz } = this.pattern;
     if (checkCount(`${this.name} forwardNnz`, forwardNnz, 0) > nnz)
@@ -310,7 +313,7 @@ export abstract class SparseBase extends layers.Layer {
     tf.tidy(() => assign(this.values, tf.tensor1d(values)));
   }
 
-  /** As in tfjs; but what makes no pattern is refused before any of it is written. */
+  /** As in tfjs; but what makes no pattern is refused before any of it is written. A whole model's `setWeights` and `loadWeights` write one by one. */
   override setWeights(weights: tf.Tensor[]): void {
     if (weights.length === this.weights.length) this.#pattern?.check((variable) => weights[this.weights.indexOf(variable)]);
     super.setWeights(weights);
@@ -346,7 +349,7 @@ export abstract class SparseBase extends layers.Layer {
   #warnOnce(): void {
     if (this.#warned) return;
     this.#warned = true;
-    console.warn(`${this.name} has a backwardDensity, but no method trains it: its pattern stays as it is. callbacks: [topKast()]`);
+    console.warn(`${this.name} has a backwardDensity, but no method trains it. callbacks: [topKast()]`);
   }
 
   /** What of a step's calls brings the penalty: the first, of a layer that is used twice or wrapped. Each gradient of tfjs has a tape of its own. */

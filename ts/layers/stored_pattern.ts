@@ -1,6 +1,6 @@
 // A layer's pattern as weights of tfjs: arrays to save and to load, which are one pattern again as soon as all of them have been written.
 
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import { releasePattern } from '../ops/sparse_dense.js';
 import { CsrPattern } from '../pattern/csr.js';
 import { StoredVariable } from './stored_variable.js';
@@ -66,11 +66,9 @@ export class StoredPattern {
     this.#changed();
   }
 
-  /** Throws where tensors that are to be written make no pattern. Those of other shapes are left to tfjs, which refuses them. */
+  /** Throws a {@link PatternError} where tensors that are to be written make no pattern. Their shapes are left to tfjs. */
   check(toWrite: (variable: StoredVariable) => tf.Tensor): void {
-    const tensors = this.variables.map(toWrite);
-    if (!tensors.every(({ shape }, i) => tf.util.arraysEqual(shape, this.variables[i].store.shape))) return;
-    this.#assembled(Object.fromEntries(this.#names.map((name, i) => [name, new Uint32Array(tensors[i].dataSync())])));
+    this.#assembled(Object.fromEntries(this.#names.map((name, i) => [name, new Uint32Array(toWrite(this.variables[i]).dataSync())])));
   }
 
   /** What it has in wasm memory. */

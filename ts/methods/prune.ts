@@ -3,6 +3,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { checkNumber, checkOptions, OptionError } from '../errors.js';
+import { round12 } from '../pattern/distribution.js';
 import { carrierOf } from '../topology/carry.js';
 import { editAll } from '../topology/edit.js';
 import { LayerView } from '../topology/layer_view.js';
@@ -42,7 +43,7 @@ export async function prune(model: LayersModel, args: PruneArgs = {} as PruneArg
     weights: new LayerView(layer, i, 0, 0).weights,
     size: layer.pattern.rows * layer.pattern.cols,
   }));
-  const kept = pruned('prune', named, args);
+  const kept = keptBy('prune', named, args);
   // Nothing grows: no record of explored positions is begun.
   editAll(pruneTo(layers, kept), optimizer ? await carrierOf(optimizer) : () => () => {}, false);
 }
@@ -53,7 +54,7 @@ export interface Prunable extends Named {
 }
 
 /** Positions of the weights that stay in each layer. */
-export function pruned(
+export function keptBy(
   name: string,
   layers: readonly Prunable[],
   { density, scope = 'layer', outputFactor = 2 }: PruneArgs,
@@ -64,7 +65,7 @@ export function pruned(
   checkScope(`${name} scope`, scope);
   checkNumber(`${name} outputFactor`, outputFactor, 0, Infinity, true);
   const share = (i: number) => (scope === 'layer' && i === layers.length - 1 ? Math.min(1, outputFactor * density) : density);
-  const targets = layers.map(({ size }, i) => Math.max(1, Math.floor(share(i) * size)));
+  const targets = layers.map(({ size }, i) => Math.max(1, Math.floor(round12(share(i) * size))));
   const short = layers.findIndex(({ weights }, i) => weights.length < targets[i]);
   const total = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
   if (scope === 'layer' && short >= 0) {

@@ -8,7 +8,7 @@ import { CsrPattern } from '../pattern/csr.js';
 import { fromKernel, patternShape } from '../pattern/kernel_shape.js';
 import { isDense, type SparseLayer, sparseTwinOf } from '../topology/sparse_layer.js';
 import { copyWith, type Replacement } from './copy.js';
-import { type Prunable, type PruneArgs, pruned } from './prune.js';
+import { keptBy, type Prunable, type PruneArgs } from './prune.js';
 
 const GLOROT = { class_name: 'GlorotNormal', config: {} };
 
@@ -54,8 +54,8 @@ export async function sparsify(model: LayersModel, args: SparsifyArgs = {}): Pro
   const all = dense.map(weightsOf);
   const found = density === undefined ? all.filter(({ weights }) => weights.includes(0)) : all;
   if (found.length === 0) throw new OptionError('sparsify model', 'a density, or layers in which some weights are exactly 0', 'neither');
-  const kept = density === undefined ? found.map(nonzeros) : pruned('sparsify', found, { ...args, density });
-  const sparse = found.map((layer, i) => [layer.name, sparseFrom(layer, kept[i], density)] as const);
+  const kept = density === undefined ? found.map(nonzeros) : keptBy('sparsify', found, { ...args, density });
+  const sparse = found.map((layer, i) => [layer.name, sparseFrom(layer, kept[i])] as const);
   return copyWith('sparsify', model, new Map(sparse));
 }
 
@@ -74,18 +74,14 @@ function nonzeros({ name, weights }: DenseWeights): Uint32Array {
   return Uint32Array.from(weights.keys()).filter((at) => weights[at] !== 0);
 }
 
-function sparseFrom(
-  { className, shape, phi, alpha, size, bias }: DenseWeights,
-  kept: Uint32Array,
-  density: number | undefined,
-): Replacement {
+function sparseFrom({ className, shape, phi, alpha, size, bias }: DenseWeights, kept: Uint32Array): Replacement {
   return {
     className,
     config(old) {
       // A layer of its own needs an initializer that draws weights one by one; none is asked here.
       const { class_name: drawn = '' } = (old['kernel_initializer'] ?? {}) as { class_name?: string };
       const initializer = ['Identity', 'Orthogonal'].includes(drawn) ? { kernel_initializer: GLOROT } : {};
-      return { ...old, ...initializer, density: density ?? Math.max(1, kept.length) / size, alpha, seed: 0, state: { nnz: kept.length } };
+      return { ...old, ...initializer, density: Math.max(1, kept.length) / size, alpha, seed: 0, state: { nnz: kept.length } };
     },
     fill(layer) {
       const target = layer as unknown as SparseLayer;

@@ -22,7 +22,7 @@ export interface TopKastArgs extends TrainingArgs {
  *
  * Two choices that the paper leaves open: the penalty is squared (its text says L2, its equation |θ|), and it joins the gradient of the weights,
  * not the reported loss. Within momentum or Adam it acts through the moments; `decoupled` avoids that. A layer that one loss uses k times
- * gets its penalty k times. The schedule follows the optimizer's step count, so that a resumed run refreshes when an uninterrupted one would.
+ * gets its penalty once. The schedule follows the optimizer's step count, so that a resumed run refreshes when an uninterrupted one would.
  */
 export class TopKast extends Training {
   readonly name = 'topKast';

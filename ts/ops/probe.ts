@@ -61,7 +61,7 @@ export class Probe {
   /** Everything recorded, as one batch; nothing if there was no pass. Throws where a convolution has seen images of several sizes. */
   get samples(): Samples | undefined {
     const { passes } = this;
-    if (passes.length > 1) throw new Error('a convolution has seen images of several sizes, which are no single batch: ask for passes');
+    if (passes.length > 1) throw new Error('a convolution has seen images of several sizes: ask for passes');
     return passes[0];
   }
 

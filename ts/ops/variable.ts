@@ -29,8 +29,11 @@ export function variableOf(slot: string): string {
   return slot.slice(0, slot.lastIndexOf('/'));
 }
 
-/** Whether names mean the same variable. tfjs puts numbers at the end of names already taken, which differ from one process to another. */
+/**
+ * Whether names mean the same variable. tfjs puts numbers at the end of names already taken, and makes names of numbers for variables without one; both
+ * differ from one process to another.
+ */
 export function sameVariable(a: string, b: string): boolean {
   const plain = (name: string) => name.replace(/_\d+$/, '');
-  return plain(a) === plain(b);
+  return plain(a) === plain(b) && /\D/.test(a);
 }

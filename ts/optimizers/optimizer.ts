@@ -60,7 +60,7 @@ export abstract class SlotOptimizer extends tf.Optimizer {
   }
 
   set learningRate(rate: number) {
-    this.#learningRate = checkNumber('optimizer.learningRate', rate, 0, Infinity);
+    this.#learningRate = checkNumber('learningRate', rate, 0, Infinity);
   }
 
   /** The names of the arrays a variable needs; those in `counters` hold whole numbers. */
@@ -115,13 +115,11 @@ export abstract class SlotOptimizer extends tf.Optimizer {
    * anew has other names, and variables made by hand have numbers only: these go by their place, as in tfjs, unless what is there is another's of this step.
    */
   #savedFor(name: string, names: readonly string[] = []): Saved | undefined {
-    const waiting = this.#saved.filter(Boolean);
-    const numbered = /^\d+$/.test(name);
-    const alike = numbered ? [] : waiting.filter((saved) => sameVariable(saved.name, name));
+    const alike = this.#saved.filter((saved) => saved && sameVariable(saved.name, name));
     const found = alike.length === 1 ? alike[0] : alike.find((saved) => saved.name === name);
     if (found) return found;
     const there = this.#saved[names.indexOf(name)];
-    return there && (numbered || !names.some((other) => sameVariable(there.name, other))) ? there : undefined;
+    return there && !names.some((other) => sameVariable(there.name, other)) ? there : undefined;
   }
 
   /** Before any of it is taken: what does not fit must stay, to be refused at the next step as well. */

@@ -98,6 +98,6 @@ function checkShapes(name: string, shapes: readonly LayerShape[]): void {
 }
 
 /** Takes away the dust of decimal fractions, so that 0.9·n floors as it would on paper. */
-function round12(value: number): number {
+export function round12(value: number): number {
   return Number(value.toPrecision(12));
 }

@@ -111,18 +111,16 @@ export class DropGrow extends Training {
     if (stuck) {
       throw new OptionError(
         `${this.name} growInit of ${stuck.name}`,
-        `'initializer', since at alpha ${stuck.alpha} a weight of 0 has no gradient and would never move`,
+        `'initializer', since at alpha ${stuck.alpha} a weight of 0 has no gradient`,
         'zeros',
       );
     }
     this.schedules(this.#scheduleArgs, step);
     const { every, endStep } = this.schedule;
     // With an end of the user's own, a run that goes on may have had its edits.
-    const own = this.#scheduleArgs.endStep !== undefined;
-    const first = own ? 1 : step + 1;
+    const first = this.#scheduleArgs.endStep === undefined ? step + 1 : 1;
     if (endStep < Infinity && !this.schedule.dueWithin(first, endStep + 1 - first)) {
-      const when = `every ${every} steps up to step ${endStep}${own ? '' : ', three quarters of this fit'}`;
-      console.warn(`${this.name}: no edit will come: ${when}. Give a smaller \`every\`, or ${own ? 'a later' : 'an'} \`endStep\`.`);
+      console.warn(`${this.name}: no edit will come: every ${every} steps up to step ${endStep}. Give another \`every\` or \`endStep\`.`);
     }
   }
 

@@ -37,14 +37,17 @@ export function exponential(power = 1): Anneal {
 export const cubic = named('cubic', (u) => (1 - u) ** 3);
 
 export interface ScheduleArgs {
-  /** First step that may be followed by an edit, counted by the optimizer. Default: where the run begins. No edit comes before the first step. */
+  /**
+   * First step that may be followed by an edit, counted by the optimizer. Default: where the run begins (`fitDataset` does not tell: give it where such a
+   * run goes on); of gmp and dpf 0, of gap 1. No edit comes before the first step.
+   */
   beginStep?: number | undefined;
   /**
    * Last step that may be followed by an edit, counted by the optimizer. Default: where 75 % of the steps of `model.fit` are done, as RigL; needed in a
    * loop of your own.
    */
   endStep?: number | undefined;
-  /** Steps from one edit to the next (ΔT). Default 100, as RigL and tfmot. */
+  /** Steps from one edit to the next (ΔT). Default 100, as RigL and tfmot; of dpf 16; gap has none. */
   every?: number | undefined;
 }
 

@@ -29,7 +29,7 @@ export interface SparseLayer {
   getClassName(): string;
   /** The whole vector of a Top-KAST layer `[rows·cols]`, a copy. */
   theta(): Float32Array;
-  /** Top-KAST's sets as the weights stand. */
+  /** Top-KAST's sets as the weights stand, which it is to be given by `edit`. */
   largest(forwardNnz?: number): { pattern: CsrPattern; values: Float32Array };
   /** Values for grown entries, as the layer's initializer would draw them. */
   fresh(pattern: CsrPattern, positions: Uint32Array, key: number): Float32Array;

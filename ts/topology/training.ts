@@ -67,6 +67,8 @@ export abstract class Training extends Callback {
   readonly #given: object;
   #layers: SparseLayer[] = [];
   #optimizer: tf.Optimizer | undefined;
+  /** The model, if its optimizer is the one that steps. */
+  #compiled: LayersModel | undefined;
   #carry: Carry | undefined;
   #schedule: Schedule | undefined;
   #moved: Moved = { dropped: 0, grown: 0, regrown: 0 };
@@ -77,9 +79,9 @@ export abstract class Training extends Callback {
   constructor(args: TrainingArgs = {}) {
     super();
     const { layers, track = true } = args;
-    if (layers !== undefined && !Array.isArray(layers)) throw new OptionError('layers of a method', 'an array of names', layers);
+    if (layers !== undefined && !Array.isArray(layers)) throw new OptionError('method layers', 'an array of names', layers);
     this.#names = layers;
-    this.#track = checkFlag('track of a method', track);
+    this.#track = checkFlag('method track', track);
     this.#given = args;
   }
 
@@ -118,6 +120,7 @@ export abstract class Training extends Callback {
     }
     this.#layers = layers;
     this.#optimizer = optimizer;
+    this.#compiled = optimizer === model.optimizer ? model : undefined;
     // For `resume`: what is needed to make this method again stays with the layers, also in a saved model.
     const saved = JSON.stringify({ name: this.savedAs ?? null, options });
     for (const layer of layers) layer.method = saved;
@@ -167,6 +170,7 @@ export abstract class Training extends Callback {
       layer.probe = undefined;
     }
     this.#optimizer = undefined;
+    this.#compiled = undefined;
   }
 
   /** The optimizer of the model at hand. */
@@ -177,9 +181,12 @@ export abstract class Training extends Callback {
 
   /** To be called, and awaited, after each step of the optimizer. Frozen layers (`trainable = false`) are left alone. */
   async step(): Promise<void> {
-    if (this.#stepping)
-      throw new OptionError(`${this.name} step`, 'each step to be awaited before the next', 'one while another is under way');
-    const { iterations } = this.optimizer;
+    if (this.#stepping) throw new OptionError(`${this.name} step`, 'one at a time, awaited', 'another');
+    const { optimizer } = this;
+    const { iterations } = optimizer;
+    if (this.#compiled && this.#compiled.optimizer !== optimizer) {
+      throw new OptionError(`${this.name} step`, 'detach() and attach() after compile()', 'another optimizer');
+    }
     this.#stepping = true;
     const active = this.#active();
     // One that was frozen since would record for ever.
@@ -212,13 +219,13 @@ export abstract class Training extends Callback {
     this.#moved.regrown += moved.regrown;
   }
 
-  /** What has happened since the last call, and where the layers stand, also after the end. */
+  /** What has happened since the last call, and where the layers stand, also after the end. Counting begins anew. */
   report(): Report {
     if (this.#layers.length === 0) throw new Error(`${this.name}: attach(model) before report()`);
-    return summed([this.#counts()]);
+    return summed([this.#takeCounts()]);
   }
 
-  #counts(): Counts {
+  #takeCounts(): Counts {
     const counts: Counts = { ...this.#moved, nnz: 0, size: 0, seen: this.#track ? 0 : undefined, layers: {} };
     for (const layer of this.#layers) {
       const { pattern } = layer;
@@ -275,8 +282,7 @@ export abstract class Training extends Callback {
   /** By now every method of this fit has taken its layers: a Top-KAST layer that nobody took would never explore. */
   override async onTrainBegin(): Promise<void> {
     // tfjs takes all callbacks for plain objects where the first is one, and copies the methods of ours.
-    if (!this.model)
-      throw new OptionError('model.fit callbacks', 'instances, as new tf.CustomCallback({ … }), beside a method', 'a plain object');
+    if (!this.model) throw new OptionError('model.fit callbacks', 'instances of tf.CustomCallback beside a method', 'a plain object');
     const orphan = sparseLayers(this.model).find((layer) => layer.orphaned);
     if (orphan) {
       this.detach();
@@ -302,7 +308,7 @@ export abstract class Training extends Callback {
    * one fit add up.
    */
   override async onEpochEnd(_epoch: number, logs: Record<string, unknown> = {}): Promise<void> {
-    const all = [...(reports.get(logs) ?? []), this.#counts()];
+    const all = [...(reports.get(logs) ?? []), this.#takeCounts()];
     reports.set(logs, all);
     const { layers, explored, ...rest } = summed(all);
     const each = Object.entries(layers).map(([name, density]) => [`${name}_density`, density]);

@@ -110,11 +110,11 @@ fn list(operands: &Operands, pattern: &CsrPattern, k: usize, threshold: f32) -> 
     // Takes in the tiles of a strip that have some; the threshold for the next strip.
     let mut visit = |col0: usize, hits: &[(usize, [f32; LANES])], mut threshold: f32| {
         let mut some = 0;
-        for (i, (row0, tile)) in hits.iter().enumerate() {
+        for (hit, (row0, tile)) in hits.iter().enumerate() {
             let (halves, _) = tile.as_chunks();
-            let reached = |i: usize| F32x4::load(&halves[i]).abs().not_below(F32x4::splat(threshold)) << (4 * i);
-            let reached = (0..8).fold(0, |all, i| all | reached(i)) & !u32::from_le_bytes(stored.of(*row0, col0));
-            bits[some] = (i, reached);
+            let bits_of = |half: usize| F32x4::load(&halves[half]).abs().not_below(F32x4::splat(threshold)) << (4 * half);
+            let reached = (0..8).fold(0, |all, half| all | bits_of(half)) & !u32::from_le_bytes(stored.of(*row0, col0));
+            bits[some] = (hit, reached);
             some += usize::from(reached != 0);
         }
         // A turn for each position, whatever tile it is in: how many a tile has would be guessed wrong.
@@ -122,8 +122,8 @@ fn list(operands: &Operands, pattern: &CsrPattern, k: usize, threshold: f32) -> 
         while at < some {
             let (hit, left) = &mut bits[at];
             let (row0, tile) = &hits[*hit];
-            let i = left.trailing_zeros() as usize % LANES;
-            best.push(Candidate { row: (row0 + i / FEATURES) as u32, col: (col0 + i % FEATURES) as u32, gradient: tile[i] });
+            let lane = left.trailing_zeros() as usize % LANES;
+            best.push(Candidate { row: (row0 + lane / FEATURES) as u32, col: (col0 + lane % FEATURES) as u32, gradient: tile[lane] });
             if best.len() == room {
                 threshold = keep(&mut best, k, operands.cols);
             }

@@ -8,8 +8,8 @@
 //!
 //! What limits them: SGD and momentum the copying in, Adam the one root and one division per four slots, 2 of its 3 cycles a value. Where the ages
 //! of a block differ, fetching the corrections costs 1.1 more. It was 1.7 with a choice at each lookup between the table and what comes after its end: ages
-//! are cut to its length before. No better: two passes, corrections first; lookups unchecked; blocks of 256, 768 or 1024. What made the former ten cycles was
-//! the walk over five arrays by `chunks_mut`, whose every piece may be short.
+//! are cut to its length before. No better: two passes, corrections first; lookups unchecked; blocks of 256, 768 or 1024. A walk
+//! over the five arrays by `chunks_mut`, whose every piece may be short, takes ten cycles.
 
 use crate::lanes::F32x4;
 use std::slice;
