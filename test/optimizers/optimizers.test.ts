@@ -202,6 +202,7 @@ test('saved state of another shape is refused', async () => {
 test.each([
   ['names', ['a/w', 'b/w']],
   ['names that are numbers', ['1000001', '1000002']],
+  ['one name twice', ['a/w', 'a/w_1']],
 ])('loaded state finds its variables again, whichever were trained first: %s', async (_, names) => {
   await tf.setBackend('cpu');
   const start = [
@@ -236,6 +237,22 @@ test.each([
     expect([...b.dataSync()]).toEqual(after[0][1]);
   }
   for (const each of [first, second, third, a, b]) each.dispose();
+});
+
+test('loaded state of two variables of one name goes by their order where both have other numbers now', async () => {
+  await tf.setBackend('cpu');
+  const pairOf = (names: string[]) => names.map((name, i) => tf.variable(tf.tensor1d([1 + i, 2, 3]), true, name));
+  const step = (optimizer: tf.Optimizer, pair: tf.Variable[]) =>
+    optimizer.minimize(() => tf.addN(pair.map((variable) => tf.sum(tf.square(variable)))) as tf.Scalar, false, pair);
+  const [before, after] = [pairOf(['p/w', 'p/w_1']), pairOf(['p/w_2', 'p/w_3'])];
+  const [first, second] = [momentum(0.01, 0.9), momentum(0.01, 0.9)];
+  step(first, before);
+  await second.setWeights(await first.getWeights());
+  for (const [i, variable] of after.entries()) variable.assign(before[i]);
+  step(first, before);
+  step(second, after);
+  expect(after.map((variable) => [...variable.dataSync()])).toEqual(before.map((variable) => [...variable.dataSync()]));
+  for (const each of [first, second, ...before, ...after]) each.dispose();
 });
 
 test('two saves may be under way at once', async () => {

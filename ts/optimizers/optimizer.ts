@@ -119,7 +119,7 @@ export abstract class SlotOptimizer extends tf.Optimizer {
     const found = alike.length === 1 ? alike[0] : alike.find((saved) => saved.name === name);
     if (found) return found;
     const there = this.#saved[names.indexOf(name)];
-    return there && !names.some((other) => sameVariable(there.name, other)) ? there : undefined;
+    return alike.includes(there) || (there && !names.some((other) => sameVariable(there.name, other))) ? there : undefined;
   }
 
   /** Before any of it is taken: what does not fit must stay, to be refused at the next step as well. */
