@@ -68,7 +68,7 @@ async function trainIn(folder: string, state: RunState, dataset: Dataset, resume
   // Half of a sparse step of LeNet-5 would be tfjs's gradient of max pooling.
   else trainingKernels();
   const model = resumed ? await resumed.load() : buildNetwork(state.options, dataset.features, dataset.classes);
-  checkSame(model, dataset, folder);
+  if (resumed) checkSame(model, dataset, folder);
   const { epochs } = state.options;
   if (state.epoch >= epochs) {
     console.log(

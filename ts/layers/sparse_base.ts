@@ -96,6 +96,7 @@ export abstract class SparseBase extends layers.Layer {
   #values: LayerVariable | undefined;
   #bias: LayerVariable | undefined;
   #stored: StoredVariable[] = [];
+
   /** `kind` is what users call, for errors; `twin` makes the layer of tfjs, under a name that no other has. */
   constructor(kind: string, args: SparseArgs & ConstructorParameters<typeof layers.Layer>[0], twin: (name: string) => unknown) {
     super(args);
@@ -151,7 +152,7 @@ export abstract class SparseBase extends layers.Layer {
     const { nnz } = this.#counts();
     if (this.backwardDensity !== undefined) this.#vector = this.#makeVector();
     const changed = () => this.#stored.forEach((variable) => void variable.changed());
-    this.#pattern = new StoredPattern(rows, cols, () => this.values.size, this.#vector !== undefined, changed);
+    this.#pattern = new StoredPattern(rows, cols, this.#vector !== undefined, this, changed);
     const { kernelRegularizer, kernelConstraint, useBias, biasInitializer, biasRegularizer, biasConstraint } = this.#options;
     const initial = ready(() => this.#initialise());
     this.#values = this.addWeight('values', [nnz], 'float32', initial, kernelRegularizer, true, kernelConstraint ?? undefined);

@@ -8,6 +8,9 @@ import { StoredVariable } from './stored_variable.js';
 type Part = 'rowOffsets' | 'colIndices' | 'rowSplits';
 type Parts = Partial<Record<Part, Uint32Array>>;
 
+/** Whose pattern it is; it says so itself where there is none yet. */
+type Layer = { readonly pattern: CsrPattern; readonly values: { readonly size: number } };
+
 export class StoredPattern {
   readonly #names: readonly Part[];
   /** One for each name, in the order in which they are saved. */
@@ -18,23 +21,23 @@ export class StoredPattern {
   /** What has been written one by one, as when a model is loaded, until all is there. */
   #written: Parts = {};
 
-  /** `nnz` is asked when it matters; `split`: rows have entries outside the forward set, too; `changed` hears of each other pattern. */
-  constructor(rows: number, cols: number, nnz: () => number, split: boolean, changed: () => void) {
+  /** `split`: rows have entries outside the forward set, too; `changed` hears of each other pattern. */
+  constructor(rows: number, cols: number, split: boolean, layer: Layer, changed: () => void) {
     this.#cols = cols;
     this.#changed = changed;
     this.#names = split ? ['rowOffsets', 'colIndices', 'rowSplits'] : ['rowOffsets', 'colIndices'];
-    const lengths = { rowOffsets: () => rows + 1, colIndices: nnz, rowSplits: () => rows };
-    this.variables = this.#names.map((name) => this.#variable(name, lengths[name]));
+    const lengths = { rowOffsets: () => rows + 1, colIndices: () => layer.values.size, rowSplits: () => rows };
+    this.variables = this.#names.map((name) => this.#variable(name, lengths[name], layer));
   }
 
-  #variable(name: Part, length: () => number): StoredVariable {
+  #variable(name: Part, length: () => number, layer: Layer): StoredVariable {
     return new StoredVariable(name, {
       get shape() {
         return [length()];
       },
       dtype: 'int32',
-      get: () => new Int32Array(this.#known()[name]),
-      version: () => this.#known(),
+      get: () => new Int32Array(layer.pattern[name]),
+      version: () => layer.pattern,
       set: (numbers) => {
         const parts: Parts = { ...this.#written, [name]: new Uint32Array(numbers) };
         const complete = this.#names.every((name) => parts[name]);
@@ -47,11 +50,6 @@ export class StoredPattern {
   /** Throws a {@link PatternError} where they do not fit. */
   #assembled(parts: Parts): CsrPattern {
     return new CsrPattern({ cols: this.#cols, ...(parts as Required<Pick<Parts, 'rowOffsets' | 'colIndices'>>) });
-  }
-
-  #known(): CsrPattern {
-    if (!this.#current) throw new Error('there is no pattern yet: build the layer, or load its weights');
-    return this.#current;
   }
 
   /** Nothing before weights are drawn or loaded. Who sets it lets go of the one before. */

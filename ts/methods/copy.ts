@@ -23,8 +23,7 @@ interface LayerJson {
  * Throws an OptionError for a model with models inside.
  */
 export async function copyWith(method: string, model: LayersModel, replacements: ReadonlyMap<string, Replacement>): Promise<LayersModel> {
-  const inner = model.layers.find((layer) => 'layers' in layer);
-  if (inner) throw new OptionError(`${method} model`, 'one without models inside', inner.name);
+  refuseInner(method, model);
   const json = model.toJSON(null, false) as unknown as LayerJson;
   for (const layer of json.config.layers ?? []) {
     const replacement = replacements.get(layer.config.name);
@@ -39,4 +38,10 @@ export async function copyWith(method: string, model: LayersModel, replacements:
     else layer.setWeights(model.getLayer(layer.name).getWeights());
   }
   return copy;
+}
+
+/** Refuses a model with models inside. */
+export function refuseInner(method: string, model: LayersModel): void {
+  const inner = model.layers.find((layer) => 'layers' in layer);
+  if (inner) throw new OptionError(`${method} model`, 'one without models inside', inner.name);
 }

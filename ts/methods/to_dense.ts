@@ -7,7 +7,7 @@ import { thetaOf } from '../ops/powerprop.js';
 import { toKernel } from '../pattern/kernel_shape.js';
 import { forwardWeights } from '../topology/forward_weights.js';
 import { denseTwinOf, isSparse, layersIn, type SparseLayer } from '../topology/sparse_layer.js';
-import { copyWith, type Replacement } from './copy.js';
+import { copyWith, type Replacement, refuseInner } from './copy.js';
 
 /** What the layers of tfjs do not know. */
 const OWN = ['density', 'backward_density', 'theta', 'max_frozen', 'alpha', 'seed', 'state'];
@@ -34,8 +34,8 @@ export async function toDense(model: LayersModel): Promise<LayersModel> {
       );
     else refuseWrapped('toDense', layer);
   }
-  // Models inside are refused as such below.
-  if (replacements.size === 0 && !model.layers.some((layer) => 'layers' in layer)) {
+  if (replacements.size === 0) {
+    refuseInner('toDense', model);
     const names = model.layers.map((layer) => layer.name);
     throw new OptionError('toDense model', 'one with sparse layers or layers.powerDense', names);
   }
