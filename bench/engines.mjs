@@ -1,5 +1,6 @@
 // The same short bench in every engine: Node 20, 22, 24 and 26 (npm packages, installed outside the repository) and Chromium, each in a process of
-// its own. Shares and ratios are of numbers of the same process, so that engines can be compared. --short: this Node, and Chromium where there is one.
+// its own; Nodes that can join vectors into wider ones also with that. Shares and ratios are of numbers of the same process, so that
+// engines can be compared. --short: this Node, and Chromium where there is one.
 
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -9,17 +10,18 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createServer } from 'vite';
 import { start } from '../scripts/browsers.mjs';
-import { node, VERSIONS } from '../scripts/nodes.mjs';
+import { node, VERSIONS, WIDE } from '../scripts/nodes.mjs';
 import { markdown, record } from './support.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LIMIT = 180_000;
 
-/** Runs engine.mjs in another Node. */
-async function inNode(program, short) {
+/** Runs engine.mjs in another Node. @param {string[]} flags of V8 */
+async function inNode(program, short, flags = []) {
   const script = `const { measure } = await import('./bench/engine.mjs'); console.log('\\n' + JSON.stringify({ engine: 'Node ' + process.version + ', V8 ' + process.versions.v8, ...(await measure({ short: ${short} })) }));`;
-  const { stdout } = await promisify(execFile)(program, ['--input-type=module', '--eval', script], { cwd: ROOT, timeout: LIMIT });
-  return JSON.parse(stdout.trim().split('\n').at(-1));
+  const { stdout } = await promisify(execFile)(program, [...flags, '--input-type=module', '--eval', script], { cwd: ROOT, timeout: LIMIT });
+  const found = JSON.parse(stdout.trim().split('\n').at(-1));
+  return { ...found, engine: [found.engine, ...flags].join(' ') };
 }
 
 /** A page that imports engine.mjs and shows what it found, served by Vite; nothing where no browser is installed. */
@@ -65,7 +67,13 @@ async function inChromium(short) {
 }
 
 export async function run({ short }) {
-  const engines = Object.fromEntries(VERSIONS.map((version) => [`Node ${version}`, () => inNode(node(version), short)]));
+  const engines = Object.fromEntries([
+    ...VERSIONS.map((version) => [`Node ${version}`, () => inNode(node(version), short)]),
+    ...VERSIONS.filter((version) => version >= 24).map((version) => [
+      `Node ${version} ${WIDE}`,
+      () => inNode(node(version), short, [WIDE]),
+    ]),
+  ]);
   const chosen = { ...(short ? { 'this Node': () => inNode(process.execPath, short) } : engines), Chromium: () => inChromium(short) };
   const results = [];
   const rows = [];
@@ -88,7 +96,7 @@ export async function run({ short }) {
     }
   }
   const head = ['engine', 'binary', 'peak', 'forward', 'backward', 'ms at 0.1', 'gain', 'ms at 0.01', 'gain', 'jax-js, dense'];
-  const text = `The step of an MLP 784-1024-1024-10, batch 64, SGD, wasm backend, in several engines: milliseconds, median (minimum), and the gain over dense jax-js in the same engine. Peak: multiply-add, GFLOP/s; forward and backward: the products of a layer 1024×1024 at density 0.1 as shares of it.\n\n${markdown(head, rows)}`;
+  const text = `The step of an MLP 784-1024-1024-10, batch 64, SGD, wasm backend, in several engines: milliseconds, median (minimum), and the gain over dense jax-js in the same engine. Peak: multiply-add, GFLOP/s; forward and backward: the products of a layer 1024×1024 at density 0.1 as shares of it. ${WIDE} joins vectors of 128 bits into ones of 256, but not those of the peak loop: shares can then be above 100 %.\n\n${markdown(head, rows)}`;
   console.log(text);
   if (!short) record('engines', { results }, text);
 }

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const VERSIONS = [20, 22, 24, 26];
+/** With it V8 joins operations on neighbouring vectors of 128 bits into one of 256: off by default; before Node 24 it finds nothing to join. */
+export const WIDE = '--experimental-wasm-revectorize';
 const INSTALLED = join(tmpdir(), 'tfjs-sparse-engines');
 
 /** The path of that Node. @param {number} version */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { node, VERSIONS } from '../../scripts/nodes.mjs';
+import { node, VERSIONS, WIDE } from '../../scripts/nodes.mjs';
 import { fill, ROOT, run } from './project.mjs';
 import { parsed, same } from './same.mjs';
 
@@ -33,6 +33,9 @@ export async function test({ check, packed, expected }) {
     assert.equal(result.variant, 'simd128');
     return same(result, reference);
   });
+  await check(`Node 24, ${WIDE}`, async () =>
+    same(parsed(await run(folder, ['--no-liftoff', WIDE, 'node/use.js'], { program: node(24) })), reference),
+  );
   await check('README.md shows examples/first-model.mjs', () => {
     const [, shown] = readFileSync(join(ROOT, 'README.md'), 'utf8').match(/```js\n(.*?)```/s);
     assert.equal(shown, readFileSync(join(ROOT, 'examples/first-model.mjs'), 'utf8'));

@@ -308,7 +308,7 @@ fn side_by_side<const V: usize, const R: usize, I: Index>(
             add(&mut sums[1], x1, w1);
         });
     } else {
-        const { assert!(R == 2 || R == 4) };
+        const { std::assert!(R == 2 || R == 4) };
         row(0).zip(row(1)).zip(row(2).zip(row(3))).for_each(|((([x0], &w0), ([x1], &w1)), (([x2], &w2), ([x3], &w3)))| {
             add(&mut sums[0], x0, w0);
             add(&mut sums[1], x1, w1);
