@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '9fb44264eb8bcdef';
+export const STAMP = '8208f8ccb29a9b72';
