@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '8208f8ccb29a9b72';
+export const STAMP = '50f65b67049581f4';

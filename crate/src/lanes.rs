@@ -66,9 +66,7 @@ impl<'a, const P: usize, I: Index> Gather<'a, P, I> {
 pub(crate) struct Walk<'a, const P: usize, I, S> {
     x: [&'a [Row]; P],
     indices: &'a [I],
-    values: &'a [f32],
-    /// The first of as many, which are lent to this walk.
-    sums: *mut S,
+    /// As many, which `next` writes to.
     lent: PhantomData<&'a mut [S]>,
     /// What belongs to the next entry.
     next: (*const I, *const f32, *mut S),
@@ -80,16 +78,7 @@ impl<'a, const P: usize, I: Index, S> Walk<'a, P, I, S> {
         x.iter().for_each(|x| assert!(entries.bound() <= x.len()));
         let indices = entries.indices();
         assert!(indices.len() == values.len() && indices.len() == sums.len());
-        let sums = sums.as_mut_ptr();
-        Self { x, indices, values, sums, lent: PhantomData, next: (indices.as_ptr(), values.as_ptr(), sums) }
-    }
-
-    /// Goes to an entry.
-    #[inline(always)]
-    pub fn seek(&mut self, entry: usize) {
-        let (indices, values) = (self.indices[entry..].as_ptr(), self.values[entry..].as_ptr());
-        // SAFETY: there are as many as indices, of which `entry` is one, or their number.
-        self.next = (indices, values, unsafe { self.sums.add(entry) });
+        Self { x, indices, lent: PhantomData, next: (indices.as_ptr(), values.as_ptr(), sums.as_mut_ptr()) }
     }
 
     /// Calls `visit` for the entries from here to `end`, with row, value and S.
@@ -107,6 +96,91 @@ impl<'a, const P: usize, I: Index, S> Walk<'a, P, I, S> {
         }
     }
 }
+
+/// As [`Walk`], with a weight for each entry and nothing to add to.
+pub(crate) struct WeightedRows<'a, const P: usize, I> {
+    x: [&'a [Row]; P],
+    indices: &'a [I],
+    weights: &'a [f32],
+    /// What belongs to the next entry.
+    next: (*const I, *const f32),
+}
+
+impl<'a, const P: usize, I: Index> WeightedRows<'a, P, I> {
+    #[inline(always)]
+    pub fn new(x: [&'a [Row]; P], entries: Bounded<'a, I>, weights: &'a [f32]) -> Self {
+        x.iter().for_each(|x| assert!(entries.bound() <= x.len()));
+        let indices = entries.indices();
+        assert!(indices.len() == weights.len());
+        Self { x, indices, weights, next: (indices.as_ptr(), weights.as_ptr()) }
+    }
+
+    /// Goes to an entry.
+    #[inline(always)]
+    pub fn seek(&mut self, entry: usize) {
+        self.next = (self.indices[entry..].as_ptr(), self.weights[entry..].as_ptr());
+    }
+
+    /// Calls `visit` for the entries from here to `end`, with row, and the weight in all lanes.
+    #[inline(always)]
+    pub fn until(&mut self, end: usize, mut visit: impl FnMut([&'a Row; P], F32x4)) {
+        let end = self.indices[..end].as_ptr_range().end;
+        let (mut index, mut weight) = self.next;
+        while index < end {
+            // SAFETY: as below.
+            unsafe {
+                visit(self.rows(index), F32x4::splat(*weight));
+                (index, weight) = (index.add(1), weight.add(1));
+            }
+        }
+        self.next = (index, weight);
+    }
+
+    /// The same, with weights loaded four at once and spread from there: such a product waits for loads, and has time for the rest. There have to be
+    /// [`FOURS`] entries from the last one on.
+    #[inline(always)]
+    pub fn by_fours(&mut self, end: usize, mut visit: impl FnMut([&'a Row; P], F32x4)) {
+        let end = self.indices[..end + FOURS - 1].as_ptr_range().end.wrapping_sub(FOURS - 1);
+        let (mut index, mut weight) = self.next;
+        // SAFETY: both have gone as far from the beginning of arrays of one length, and the first has not reached `end`, after which there are three more.
+        unsafe {
+            while index < end {
+                let four = F32x4::load(&*weight.cast());
+                visit(self.rows(index), four.spread::<0>());
+                (index, weight) = (index.add(1), weight.add(1));
+                if index >= end {
+                    break;
+                }
+                visit(self.rows(index), four.spread::<1>());
+                (index, weight) = (index.add(1), weight.add(1));
+                if index >= end {
+                    break;
+                }
+                visit(self.rows(index), four.spread::<2>());
+                (index, weight) = (index.add(1), weight.add(1));
+                if index >= end {
+                    break;
+                }
+                visit(self.rows(index), four.spread::<3>());
+                (index, weight) = (index.add(1), weight.add(1));
+            }
+        }
+        self.next = (index, weight);
+    }
+
+    /// Those that an entry names, which has to be there.
+    #[inline(always)]
+    unsafe fn rows(&self, index: *const I) -> [&'a Row; P] {
+        // SAFETY: the caller's; the index is below the bound, as in `Gather`.
+        unsafe {
+            let index = (*index).into() as usize;
+            self.x.map(|x| x.get_unchecked(index))
+        }
+    }
+}
+
+/// Weights that [`WeightedRows::by_fours`] loads at once.
+pub(crate) const FOURS: usize = 4;
 
 /// Indices of rows in segments, one for each line and tap, counted from wherever a window stands. Those of a tap lie within its limits, so that one check
 /// for each place of the window serves all lines.
@@ -216,6 +290,12 @@ impl F32x4 {
     #[inline(always)]
     pub fn splat(v: f32) -> Self {
         Self(w::f32x4_splat(v))
+    }
+
+    /// Lane `I` in all lanes.
+    #[inline(always)]
+    pub fn spread<const I: usize>(self) -> Self {
+        Self(w::i32x4_shuffle::<I, I, I, I>(self.0, self.0))
     }
 
     /// `self · b + c`
@@ -340,6 +420,10 @@ impl F32x4 {
 
     pub fn splat(v: f32) -> Self {
         Self([v; 4])
+    }
+
+    pub fn spread<const I: usize>(self) -> Self {
+        Self([self.0[I]; 4])
     }
 
     pub fn mul_add(self, b: Self, c: Self) -> Self {

@@ -419,8 +419,9 @@ impl Weights<'_> {
                 let (run, rows) = part.rows(filter);
                 // Not a `for`, which asks of each entry whether its row is there.
                 rows.zip(&self.values[run]).for_each(|(x, &value)| {
+                    let weight = F32x4::splat(value);
                     for p in 0..P {
-                        add(&mut sums[p], x[p], value);
+                        add(&mut sums[p], x[p], weight);
                     }
                 });
             }

@@ -1,15 +1,16 @@
 //! `Y = act(X·Wᵀ + b)` over the forward set A (SpMM).
 //!
-//! What limits it: loads. One vector of X is loaded for each multiply-add, besides the index and the weight; two loads a cycle then end at 70 %
-//! of the multiply-add peak. Which tile comes close depends on the engine, so there are several and [`Tile`] says which to take:
+//! What limits it: loads. One vector of X is loaded for each multiply-add, besides the index and the weight, two in a cycle. Weights come four at once, to be
+//! spread from a register: 66 → 69 % of the multiply-add peak at densities of 0.05 and 0.1, 61 → 63 at 0.01 (see [`WeightedRows`]). Which tile comes close
+//! depends on the engine, so there are several and [`Tile`] says which to take:
 //!
-//! - A fused multiply-add takes four cycles and there are two units, so eight sums must be under way: 32 samples of one output row (66 to 69 % of
+//! - A fused multiply-add takes four cycles and there are two units, so eight sums must be under way: 32 samples of one output row (68 to 71 % of
 //!   peak with relaxed-simd on Node 24; 16 samples 51 to 61 %).
-//! - Without fusion only the addition is in the chain and four sums do. Eight spill on older engines (Node 20: 35 to 47 %, against 58 to 61 %).
+//! - Without fusion only the addition is in the chain and four sums do. Eight spill on older engines (Node 20: 35 to 47 %, against 62 to 64 %).
 //!
 //! Then, where lines are short, what lies between two of them. How long a line is a processor guesses wrong, so nothing there may wait for a load, or be decided
-//! anew for each line: see [`Walk`]. An entry takes 5.9 cycles for its 32 samples, what is between two lines 6: 62 % at a density of 0.01, ten entries a line, 66 at 0.05. And X of two panels beyond 384 features comes from the
-//! second-level cache: 256 features in the first reach 64 % with ten entries a line, 75 with eighty.
+//! anew for each line: see [`Walk`](crate::lanes::Walk). An entry takes 5.6 cycles for its 32 samples, what is between two lines 7; that makes 63 % at a
+//! density of 0.01, ten entries a line. And X of two panels beyond 384 features comes from the second-level cache: from the first an entry takes half a cycle less.
 //!
 //! A layer that has all weights takes a dense product: see [`full`](super::full). One whose X does not fit the caches waits for memory, unless its lines are touched in
 //! order first, and its entries lie block by block: 18 → 43 % at 16 384×16 384, density 0.01.
@@ -18,7 +19,7 @@
 //! sums under way. Two rows of 16 samples side by side were tried as well: 2 % for the relaxed tile, nothing without.
 
 use super::{PANEL, panels, touch, touching_pays};
-use crate::lanes::{F32x4, Gather, Row, Walk};
+use crate::lanes::{F32x4, FOURS, Gather, Row, WeightedRows};
 use crate::pattern::{CsrPattern, Index, Indices, Runs, Spans};
 use std::ops::Range;
 
@@ -187,12 +188,19 @@ impl<'a> Part<'a> {
         y: [&mut [Row]; P],
         samples: usize,
     ) {
+        let lines = if I::WIDE {
+            lines
+        } else {
+            let last = self.last(&lines);
+            for p in 0..P {
+                self.each::<I>(last.clone(), x[p], y[p], samples);
+            }
+            lines.start..last.start
+        };
         let (count, floor) = (lines.len(), self.floor());
         let (runs, y) = (self.runs(&lines).first(count), y.map(|y| &mut y[lines.clone()][..count]));
         let bias = self.of.bias.map(|bias| &bias[lines.clone()][..count]);
-        // Outputs are kept here: an entry has nothing to add to.
-        let mut nothing = vec![(); self.of.values.len()];
-        let mut entries = Walk::<P, I, ()>::new(x, self.entries().bounded(), self.of.values, &mut nothing);
+        let mut entries = WeightedRows::<P, I>::new(x, self.entries().bounded(), self.of.values);
         if !GAPS && count > 0 {
             entries.seek(runs.at(0).start);
         }
@@ -206,15 +214,40 @@ impl<'a> Part<'a> {
             } else {
                 [[F32x4::splat(bias.map_or(0.0, |bias| bias[i])); 4]; P]
             };
-            entries.until(run.end, |x, value, _| {
+            let add = |x: [&Row; P], weight| {
                 for p in 0..P {
-                    add(&mut sums[p], x[p], value);
+                    add(&mut sums[p], x[p], weight);
                 }
-            });
+            };
+            if I::WIDE {
+                entries.until(run.end, add);
+            } else {
+                entries.by_fours(run.end, add);
+            }
             // In the other order V8 swaps the sums of the panels first, by twelve instructions a line.
             for p in (0..P).rev() {
                 y[p][i].set(sums[p].map(|sum| sum.zero_below(floor)));
             }
+        }
+    }
+
+    /// Those of some lines that end too near the last entry to be walked by fours.
+    fn last(&self, lines: &Range<usize>) -> Range<usize> {
+        let (runs, entries) = (self.runs(lines), self.of.values.len());
+        let near = |i: &usize| runs.at(*i).end + FOURS > entries + 1;
+        lines.end - (0..lines.len()).rev().take_while(near).count()..lines.end
+    }
+
+    /// A panel, entry by entry.
+    #[inline(never)]
+    fn each<I: Index>(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
+        let (x, values, runs, floor) = (self.gather::<1, I>([x]), self.of.values, self.runs(&lines), self.floor());
+        for (i, row) in lines.enumerate() {
+            let (run, mut sums) = (runs.at(i), self.start(row, &y[row], samples));
+            for ([x], &value) in x.rows(run.clone()).zip(&values[run]) {
+                add(&mut sums, x, F32x4::splat(value));
+            }
+            y[row].set(sums.map(|sum| sum.zero_below(floor)));
         }
     }
 
@@ -235,7 +268,7 @@ impl<'a> Part<'a> {
             for r in 0..count {
                 let rest = runs[r].start + shared..runs[r].end;
                 for ([x], &value) in x.rows(rest.clone()).zip(&values[rest]) {
-                    add(&mut sums[r], x, value);
+                    add(&mut sums[r], x, F32x4::splat(value));
                 }
                 let sums = sums[r].map(|sum| sum.zero_below(floor));
                 y[first + r].set(std::array::from_fn(|v| if v < V { sums[v] } else { F32x4::splat(0.0) }));
@@ -285,10 +318,10 @@ impl<'a> Part<'a> {
     }
 }
 
-/// `sums += x·value`
+/// `sums += x·weight`
 #[inline(always)]
-pub(super) fn add<const V: usize>(sums: &mut [F32x4; V], x: &Row, value: f32) {
-    let (weight, x) = (F32x4::splat(value), x.lanes());
+pub(super) fn add<const V: usize>(sums: &mut [F32x4; V], x: &Row, weight: F32x4) {
+    let x = x.lanes();
     for v in 0..V {
         sums[v] = x[v].mul_add(weight, sums[v]);
     }
@@ -305,16 +338,16 @@ fn side_by_side<const V: usize, const R: usize, I: Index>(
     let row = |r: usize| x.rows(runs[r].clone()).zip(&values[runs[r].clone()]);
     if R == 2 {
         row(0).zip(row(1)).for_each(|(([x0], &w0), ([x1], &w1))| {
-            add(&mut sums[0], x0, w0);
-            add(&mut sums[1], x1, w1);
+            add(&mut sums[0], x0, F32x4::splat(w0));
+            add(&mut sums[1], x1, F32x4::splat(w1));
         });
     } else {
         const { std::assert!(R == 2 || R == 4) };
         row(0).zip(row(1)).zip(row(2).zip(row(3))).for_each(|((([x0], &w0), ([x1], &w1)), (([x2], &w2), ([x3], &w3)))| {
-            add(&mut sums[0], x0, w0);
-            add(&mut sums[1], x1, w1);
-            add(&mut sums[2], x2, w2);
-            add(&mut sums[3], x3, w3);
+            add(&mut sums[0], x0, F32x4::splat(w0));
+            add(&mut sums[1], x1, F32x4::splat(w1));
+            add(&mut sums[2], x2, F32x4::splat(w2));
+            add(&mut sums[3], x3, F32x4::splat(w3));
         });
     }
 }
