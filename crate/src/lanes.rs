@@ -118,17 +118,20 @@ impl<'a, const P: usize, I: Index> WeightedRows<'a, P, I> {
     /// Goes to an entry.
     #[inline(always)]
     pub fn seek(&mut self, entry: usize) {
-        self.next = (self.indices[entry..].as_ptr(), self.weights[entry..].as_ptr());
+        assert!(entry <= self.indices.len());
+        // SAFETY: there are as many weights.
+        self.next = unsafe { (self.indices.as_ptr().add(entry), self.weights.as_ptr().add(entry)) };
     }
 
     /// Calls `visit` for the entries from here to `end`, with row, and the weight in all lanes.
     #[inline(always)]
     pub fn until(&mut self, end: usize, mut visit: impl FnMut([&'a Row; P], F32x4)) {
-        let end = self.indices[..end].as_ptr_range().end;
+        assert!(end <= self.indices.len());
         let (mut index, mut weight) = self.next;
-        while index < end {
-            // SAFETY: as below.
-            unsafe {
+        // SAFETY: as below.
+        unsafe {
+            let end = self.indices.as_ptr().add(end);
+            while index < end {
                 visit(self.rows(index), F32x4::splat(*weight));
                 (index, weight) = (index.add(1), weight.add(1));
             }

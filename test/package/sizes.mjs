@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 import { fill } from './project.mjs';
 
 /** Of these, convolutions are 19 kB. */
-const BINARY = 81_000;
+const BINARY = 80_000;
 const SCRIPT = 40_000;
 
 const gzipped = (bytes) => gzipSync(bytes, { level: 9 }).length;

@@ -188,14 +188,16 @@ impl<'a> Part<'a> {
         y: [&mut [Row]; P],
         samples: usize,
     ) {
-        let lines = if I::WIDE {
-            lines
-        } else {
+        // Four copies of the loop are worth their bytes where they run most.
+        let by_fours = !I::WIDE && (P == 2 || !PARTS);
+        let lines = if by_fours {
             let last = self.last(&lines);
             for p in 0..P {
-                self.each::<I>(last.clone(), x[p], y[p], samples);
+                self.product::<1, true, true, I>(last.clone(), [x[p]], [&mut *y[p]], samples);
             }
             lines.start..last.start
+        } else {
+            lines
         };
         let (count, floor) = (lines.len(), self.floor());
         let (runs, y) = (self.runs(&lines).first(count), y.map(|y| &mut y[lines.clone()][..count]));
@@ -219,10 +221,10 @@ impl<'a> Part<'a> {
                     add(&mut sums[p], x[p], weight);
                 }
             };
-            if I::WIDE {
-                entries.until(run.end, add);
-            } else {
+            if by_fours {
                 entries.by_fours(run.end, add);
+            } else {
+                entries.until(run.end, add);
             }
             // In the other order V8 swaps the sums of the panels first, by twelve instructions a line.
             for p in (0..P).rev() {
@@ -236,19 +238,6 @@ impl<'a> Part<'a> {
         let (runs, entries) = (self.runs(lines), self.of.values.len());
         let near = |i: &usize| runs.at(*i).end + FOURS > entries + 1;
         lines.end - (0..lines.len()).rev().take_while(near).count()..lines.end
-    }
-
-    /// A panel, entry by entry.
-    #[inline(never)]
-    fn each<I: Index>(&self, lines: Range<usize>, x: &'a [Row], y: &mut [Row], samples: usize) {
-        let (x, values, runs, floor) = (self.gather::<1, I>([x]), self.of.values, self.runs(&lines), self.floor());
-        for (i, row) in lines.enumerate() {
-            let (run, mut sums) = (runs.at(i), self.start(row, &y[row], samples));
-            for ([x], &value) in x.rows(run.clone()).zip(&values[run]) {
-                add(&mut sums, x, F32x4::splat(value));
-            }
-            y[row].set(sums.map(|sum| sum.zero_below(floor)));
-        }
     }
 
     /// V vectors of samples. R rows go side by side as far as the shortest reaches; fewer at the end of the lines.
