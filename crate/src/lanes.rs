@@ -20,6 +20,13 @@ pub struct Row(pub [f32; 16]);
 impl Row {
     pub const ZERO: Row = Row([0.0; 16]);
 
+    /// The numbers of some, one row after the other.
+    #[inline(always)]
+    pub fn flat(rows: &mut [Row]) -> &mut [f32] {
+        // SAFETY: a row is as large as its sixteen numbers, so there is nothing between two of them.
+        unsafe { std::slice::from_raw_parts_mut(rows.as_mut_ptr().cast(), 16 * rows.len()) }
+    }
+
     #[inline(always)]
     pub fn lanes(&self) -> [F32x4; 4] {
         let (q, _) = self.0.as_chunks::<4>();

@@ -80,6 +80,16 @@ test('what others take away in one row does not decide', () => {
   releasePattern(pattern);
 });
 
+test('a layer that has all weights chooses for itself alone: whichever tile, its product is dense', () => {
+  for (const nnz of [75 * COLS, 75 * COLS - 9]) {
+    const pattern = randomPattern(75, COLS, nnz, 1);
+    forward(pattern, 64, numbers(64 * COLS), numbers(nnz), undefined, false);
+    releasePattern(pattern);
+  }
+  const densities = tiles().flatMap(({ rows, density }) => (rows === 75 ? [density] : []));
+  expect(densities).toEqual([1, 1 - 9 / (75 * COLS)]);
+});
+
 test('a layer without weights needs no choice, even by a coarse clock', () => {
   const pattern = randomPattern(73, COLS, 0, 1);
   const x = numbers(64 * COLS);

@@ -71,8 +71,8 @@ export function withTile(
     run(forced ?? 0);
     return;
   }
-  // Densities within a factor of two are alike.
-  const key = `${rows} ${cols} ${Math.round(Math.log2(nnz + 1))} ${kind}`;
+  // Densities within a factor of two are alike, but for 1, which takes a dense product and says nothing of tiles.
+  const key = `${rows} ${cols} ${Math.ceil(-Math.log2(nnz / (rows * cols)))} ${kind}`;
   let trial = trials.get(key);
   if (!trial) {
     trial = {

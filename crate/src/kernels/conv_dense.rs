@@ -12,6 +12,7 @@
 //! With a stride s, the windows of dy that meet a pixel of x hold only some taps of the kernel, the same for each s-th pixel: s² products, each of its
 //! own pixels and taps.
 
+use super::PANEL;
 use super::dense::{Matrix, Operand, Rows, Scratch, Target, multiply};
 use super::window::{Axis, Window};
 use std::ops::Range;
@@ -34,7 +35,7 @@ pub fn forward(
     assert!(x.len() == batch * window.input() && w.len() == terms * n && y.len() == pixels * n);
     let w = Matrix { values: w, cols: n };
     let (a, b) = (Operand { matrix: &patches, lines_adjacent: false }, Operand { matrix: &w, lines_adjacent: true });
-    multiply([pixels, n, terms], a, b, Target { values: y, start: &|pixel| pixel * n, add: false, bias, relu }, scratch);
+    multiply([pixels, n, terms], a, b, Target { values: y, start: &|pixel| pixel * n, apart: PANEL, add: false, bias, relu }, scratch);
 }
 
 /// `dw [kernel, channels, filters]`, the gradient of the filters for `x [batch, input]` and `dy [batch, output]`. Overwrites `dw`, or adds to it.
@@ -45,7 +46,7 @@ pub fn filter_gradient(window: &Window, batch: usize, x: &[f32], dy: &[f32], add
     assert!(x.len() == batch * window.input() && dw.len() == lines * n && dy.len() == pixels * n);
     let dy = Matrix { values: dy, cols: n };
     let (a, b) = (Operand { matrix: &patches, lines_adjacent: true }, Operand { matrix: &dy, lines_adjacent: true });
-    multiply([lines, n, pixels], a, b, Target { values: dw, start: &|line| line * n, add, bias: None, relu: false }, scratch);
+    multiply([lines, n, pixels], a, b, Target { values: dw, start: &|line| line * n, apart: PANEL, add, bias: None, relu: false }, scratch);
 }
 
 /// `dx [batch, input]`, the gradient of the images for `dy [batch, output]` and `w [kernel, channels, filters]`. Overwrites `dx`.
@@ -63,7 +64,7 @@ pub fn input_gradient(window: &Window, batch: usize, dy: &[f32], w: &[f32], dx: 
                 ((image * rows.input + top.first + row * rows.stride) * cols.input + left.first + col * cols.stride) * channels
             };
             let (a, b) = (Operand { matrix: &patches, lines_adjacent: false }, Operand { matrix: &w, lines_adjacent: false });
-            let target = Target { values: dx, start: &start, add: false, bias: None, relu: false };
+            let target = Target { values: dx, start: &start, apart: PANEL, add: false, bias: None, relu: false };
             multiply([batch * top.taps.lines * left.taps.lines, channels, patches.columns()], a, b, target, scratch);
         }
     }

@@ -13,6 +13,7 @@
 //! packing B strip by strip (a row's line is then fetched twice). Bias and relu in the tile, held in two more registers: 5 % slower on Node 20.
 //! Terms walked by index, as `zip` does, spill at 6×8: 40 %.
 
+use super::PANEL;
 use crate::lanes::F32x4;
 use std::array::from_fn;
 use std::ops::Range;
@@ -63,7 +64,7 @@ pub fn dense(product: Product, a: &[f32], b: &[f32], bias: Option<&[f32]>, relu:
     assert!(c.len() == m * n);
     let a = Operand { matrix: &Matrix { values: a, cols: if transpose_a { m } else { k } }, lines_adjacent: transpose_a };
     let b = Operand { matrix: &Matrix { values: b, cols: if transpose_b { k } else { n } }, lines_adjacent: !transpose_b };
-    multiply([m, n, k], a, b, Target { values: c, start: &|row| row * n, add: false, bias, relu }, scratch);
+    multiply([m, n, k], a, b, Target { values: c, start: &|row| row * n, apart: PANEL, add: false, bias, relu }, scratch);
 }
 
 /// Where the rows of C go, and what becomes of them. Those that have `bias` or relu are rows of one matrix: `start(i) = i·n`.
@@ -71,6 +72,8 @@ pub struct Target<'a> {
     pub values: &'a mut [f32],
     /// Of a row of C.
     pub start: &'a dyn Fn(usize) -> usize,
+    /// From there, of each row, how far sixteen columns lie from the next sixteen: 16 in a matrix.
+    pub apart: usize,
     /// To what is there already, instead of overwriting it.
     pub add: bool,
     pub bias: Option<&'a [f32]>,
@@ -90,9 +93,11 @@ pub fn multiply([m, n, k]: [usize; 3], a: Operand, b: Operand, c: Target, scratc
                 let right = b.pack(strips.clone(), terms.clone(), right, rows);
                 for (strip, col) in (0..).zip(strips.step_by(RIGHT)) {
                     let right = &right[strip * spacing(&terms)..][..terms.len()];
+                    let at = col / PANEL * c.apart + col % PANEL;
+                    let cols = at..at + RIGHT.min(n - col);
                     for (tile, starts) in starts.chunks(LEFT).enumerate() {
                         let left = &left[tile * spacing(&terms)..][..terms.len()];
-                        let mut out = Out { c: c.values, starts, cols: col..n.min(col + RIGHT) };
+                        let mut out = Out { c: c.values, starts, cols: cols.clone() };
                         let start = if terms.start == 0 && !c.add { [[F32x4::splat(0.0); 2]; LEFT] } else { out.read() };
                         let few = FEW < LEFT && starts.len() <= FEW;
                         out.write(if few { sums::<FEW>(left, right, start) } else { sums::<LEFT>(left, right, start) });
@@ -118,7 +123,7 @@ pub fn multiply([m, n, k]: [usize; 3], a: Operand, b: Operand, c: Target, scratc
 /// `0..length` in pieces of equal size, at most `most` and whole tiles; one empty piece of nothing, since no terms make zeros.
 fn blocks(length: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     let pieces = length.div_ceil(most).max(1);
-    let size = length.div_ceil(pieces).next_multiple_of(RIGHT);
+    let size = length.div_ceil(pieces).next_multiple_of(2 * RIGHT);
     (0..pieces).map(move |i| (i * size).min(length)..((i + 1) * size).min(length))
 }
 
@@ -209,14 +214,12 @@ fn interleave<const W: usize>(lines: [&[f32]; W], packed: &mut [[f32; W]]) {
         let quads = lines.map(|line| line.as_chunks::<4>().0);
         let (whole, _) = packed.as_chunks_mut::<4>();
         for (q, four) in whole.iter_mut().enumerate() {
-            for half in 0..W / 4 {
-                let terms = F32x4::transpose(from_fn(|i| F32x4::load(&quads[4 * half + i][q])));
+            // Of six lines the middle two twice.
+            for first in (0..W - 3).step_by(if W == 6 { 2 } else { 4 }) {
+                let terms = F32x4::transpose(from_fn(|i| F32x4::load(&quads[first + i][q])));
                 for (to, term) in four.iter_mut().zip(terms) {
-                    term.store(&mut to.as_chunks_mut::<4>().0[half]);
+                    term.store(to[first..].first_chunk_mut().expect("four lines from there"));
                 }
-            }
-            for i in W / 4 * 4..W {
-                four.iter_mut().zip(quads[i][q]).for_each(|(to, term)| to[i] = term);
             }
         }
         done = 4 * whole.len();

@@ -2,25 +2,26 @@
 //! layer that has most of them, some rows at a time: zeros in the place of the others, and the stored entries picked out of dW.
 //!
 //! A sparse product of such a layer pays forward a load for each multiply-add, and backward the way between row order and column order, in which neighbours lie
-//! a row apart and, where that is a power of two, meet in few sets of every cache: 41 % of peak, 83 % here (1024×1024, batch 128, Node 24). With 64 samples at
+//! a row apart and, where that is a power of two, meet in few sets of every cache: 41 % of peak, 87 % here (1024×1024, batch 128, Node 24). With 64 samples at
 //! a density of 0.9 it is 41 and 60 %, without dX 42 and 62.
 //!
 //! Tried: zeros forward as well, put in while W is packed: 66 % of peak at a density of 0.9, sparse 74. The way between the two orders in blocks of 8 to 128
 //! rows: 63 % at a density of 1, nothing at 0.8. The way from row to column order along the rows, its turns found once: 52 % at 0.9 with 64 samples.
+//! Products to and from rows of samples, copied to panels after: 83 % instead of 87.
 
 use super::backward::Backward;
 use super::dense::{self, Matrix, Operand, Rows, Target, multiply};
 use super::forward::{Activation, Forward};
-use super::{PANEL, edit, pack};
+use super::{PANEL, edit};
 use crate::lanes::Row;
 use crate::pattern::CsrPattern;
+use std::array::from_fn;
 use std::ops::Range;
 
-/// Working memory, kept between calls: what the dense product has, and activations row by row.
+/// Working memory, kept between calls.
 #[derive(Default)]
 pub struct Scratch {
     dense: dense::Scratch,
-    rows: Vec<f32>,
     /// Some rows of W, and then of dW, with what is not stored: 1 KB for each feature.
     filled: Vec<f32>,
 }
@@ -59,56 +60,60 @@ fn filled(pattern: &CsrPattern, batch: usize) -> f64 {
 pub(super) fn forward(product: &Forward, y: &mut [Row], scratch: &mut Scratch) {
     let Forward { pattern, values, bias, x, batch, activation, .. } = *product;
     let (units, features) = (pattern.rows(), pattern.cols());
-    let Scratch { dense, rows, .. } = scratch;
-    rows.clear();
-    match bias {
-        Some(bias) => (0..batch).for_each(|_| rows.extend_from_slice(bias)),
-        None => rows.resize(batch * units, 0.0),
+    for (panel, y) in y.chunks_exact_mut(units).enumerate() {
+        for (unit, y) in y.iter_mut().enumerate() {
+            let bias = bias.map_or(0.0, |bias| bias[unit]);
+            *y = Row(from_fn(|sample| if panel * PANEL + sample < batch { bias } else { 0.0 }));
+        }
     }
-    let (x, w) = (Panels { panels: x, lines: features, first: 0 }, Matrix { values, cols: features });
-    let (x, w) = (Operand { matrix: &x, lines_adjacent: true }, Operand { matrix: &w, lines_adjacent: false });
-    let relu = activation == Activation::Relu;
-    multiply([batch, units, features], x, w, Target { values: rows, start: &|sample| sample * units, add: true, bias: None, relu }, dense);
-    pack::pack(rows, y, batch, units);
+    let w = Operand { matrix: &Matrix { values, cols: features }, lines_adjacent: false };
+    onto_panels(w, Panels { panels: x, lines: features, first: 0 }, [units, batch, features], y, &mut scratch.dense);
+    if activation == Activation::Relu {
+        y.iter_mut().for_each(|y| y.set(y.lanes().map(|lanes| lanes.zero_below(activation.floor()))));
+    }
 }
 
 /// As the chunks of [`Backward`], dX to the bit if dY is finite; an entry of dW adds its terms sample by sample, not lane by lane.
-pub(super) fn backward(products: &Backward, dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
+pub(super) fn backward(products: &Backward, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
     let Backward { pattern, values, batch, .. } = *products;
     let (units, features) = (pattern.rows(), pattern.cols());
-    let Scratch { dense, rows, filled } = scratch;
+    let Scratch { dense, filled } = scratch;
+    if let Some(dx) = &mut dx {
+        dx.fill(Row::ZERO);
+    }
     if serves(pattern, batch) {
-        if dx.is_some() {
-            add_dx(products, 0..units, values, rows, dense);
+        if let Some(dx) = dx {
+            add_dx(products, 0..units, values, dx, dense);
         }
         set_dw(products, 0..units, d_values, dense);
-    } else {
-        for first in (0..units).step_by(UNITS) {
-            let here = first..units.min(first + UNITS);
-            filled.resize(here.len() * features, 0.0);
-            if dx.is_some() {
-                filled.fill(0.0);
-                edit::scatter(pattern, here.clone(), false, values, filled);
-                add_dx(products, here.clone(), filled, rows, dense);
-            }
-            set_dw(products, here.clone(), filled, dense);
-            edit::gather(pattern, here, filled, d_values);
-        }
+        return;
     }
-    if let Some(dx) = dx {
-        pack::pack(rows, dx, batch, features);
+    for first in (0..units).step_by(UNITS) {
+        let here = first..units.min(first + UNITS);
+        filled.resize(here.len() * features, 0.0);
+        if let Some(dx) = &mut dx {
+            filled.fill(0.0);
+            edit::scatter(pattern, here.clone(), false, values, filled);
+            add_dx(products, here.clone(), filled, dx, dense);
+        }
+        set_dw(products, here.clone(), filled, dense);
+        edit::gather(pattern, here, filled, d_values);
     }
 }
 
-/// What some units, of which `w [units.len(), features]` are the rows of W, add to dX `[batch, features]`; the first ones start it.
-fn add_dx(products: &Backward, units: Range<usize>, w: &[f32], dx: &mut Vec<f32>, scratch: &mut dense::Scratch) {
+/// What some units, of which `w [units.len(), features]` are the rows of W, add to dX.
+fn add_dx(products: &Backward, units: Range<usize>, w: &[f32], dx: &mut [Row], scratch: &mut dense::Scratch) {
     let Backward { pattern, dy, batch, .. } = *products;
     let features = pattern.cols();
-    dx.resize(batch * features, 0.0);
-    let (dy, w) = (Panels { panels: dy, lines: pattern.rows(), first: units.start }, Matrix { values: w, cols: features });
-    let (dy, w) = (Operand { matrix: &dy, lines_adjacent: true }, Operand { matrix: &w, lines_adjacent: true });
-    let dx = Target { values: dx, start: &|sample| sample * features, add: units.start > 0, bias: None, relu: false };
-    multiply([batch, features, units.len()], dy, w, dx, scratch);
+    let w = Operand { matrix: &Matrix { values: w, cols: features }, lines_adjacent: true };
+    onto_panels(w, Panels { panels: dy, lines: pattern.rows(), first: units.start }, [features, batch, units.len()], dx, scratch);
+}
+
+/// Adds op(W)·`from` to panels of `lines` features, op(W) `[lines, terms]`.
+fn onto_panels(w: Operand, from: Panels, [lines, batch, terms]: [usize; 3], to: &mut [Row], scratch: &mut dense::Scratch) {
+    let from = Operand { matrix: &from, lines_adjacent: true };
+    let to = Target { values: Row::flat(to), start: &|line| line * PANEL, apart: PANEL * lines, add: true, bias: None, relu: false };
+    multiply([lines, batch, terms], w, from, to, scratch);
 }
 
 /// Overwrites the rows of some units, `dw [units.len(), features]`.
@@ -117,7 +122,7 @@ fn set_dw(products: &Backward, units: Range<usize>, dw: &mut [f32], scratch: &mu
     let features = pattern.cols();
     let (dy, x) = (Panels { panels: dy, lines: pattern.rows(), first: units.start }, Panels { panels: x, lines: features, first: 0 });
     let (dy, x) = (Operand { matrix: &dy, lines_adjacent: false }, Operand { matrix: &x, lines_adjacent: false });
-    let dw = Target { values: dw, start: &|unit| unit * features, add: false, bias: None, relu: false };
+    let dw = Target { values: dw, start: &|unit| unit * features, apart: PANEL, add: false, bias: None, relu: false };
     multiply([units.len(), features, batch], dy, x, dw, scratch);
 }
 
@@ -132,12 +137,12 @@ struct Panels<'a> {
 impl Rows for Panels<'_> {
     fn row<'a>(&'a self, line: usize, samples: Range<usize>, room: &'a mut [f32]) -> &'a [f32] {
         let room = &mut room[..samples.len()];
-        let mut next = samples.start;
-        while next < samples.end {
-            let (panel, lane) = (next / PANEL, next % PANEL);
-            let count = (PANEL - lane).min(samples.end - next);
-            room[next - samples.start..][..count].copy_from_slice(&self.panels[panel * self.lines + self.first + line].0[lane..][..count]);
-            next += count;
+        for (to, panel) in room.chunks_mut(PANEL).zip(samples.start / PANEL..) {
+            let from = &self.panels[panel * self.lines + self.first + line].0;
+            match to.first_chunk_mut() {
+                Some(whole) => *whole = *from,
+                None => to.copy_from_slice(&from[..to.len()]),
+            }
         }
         room
     }
