@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'de76846af5be16ae';
+export const STAMP = 'cd10ed2c6dc5cbb5';

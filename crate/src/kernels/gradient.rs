@@ -1,12 +1,13 @@
 //! What growth needs to know of the dense gradient dYᵀ·X outside a pattern; the gradient itself never exists.
 //!
-//! A dense product whose tiles are looked at and forgotten: 4 units × 8 features over the whole batch in 8 registers. Memory is
-//! O(k + batch·out), never out·in.
+//! A dense product whose tiles are looked at and forgotten: 8 units × 4 features over the whole batch in 8 registers. Memory is
+//! O(k + batch·in), never out·in.
 //!
-//! What limits it: the product, at 84 to 90 % of the multiply-add peak. Looking at it costs 3 % for a small k, 15 % for the sums, and 11 %
-//! where one position in 34 is chosen: most tiles then have some, how many cannot be foreseen, and what was found has still to be put in order. No better:
-//! visiting a tile at once (5 and 19 %), or writing all its lanes and keeping those that belong, as `top_k` does (10 and 25 %: the longer text, or the
-//! call, takes registers from the product). Four samples a turn in the product: 60 % of the peak, as V8 mixes the turns until the registers run out.
+//! What limits it: the product, at 86 to 90 % of the multiply-add peak. Looking at it costs 2 % for a small k, 15 % for the sums, and 6 to 7 % where one
+//! position in 34 is chosen: most tiles then have some, how many cannot be foreseen, and half of it is putting in order what was found. No better: visiting
+//! a tile at once, or writing all its lanes and keeping those that belong, as `top_k` does (10 and 25 %: the longer text, or the call, takes registers from
+//! the product). Strips of eight features by four units: by row, candidates then go to lines far apart. Four samples a turn in the product: 60 % of the
+//! peak, as V8 mixes the turns until the registers run out.
 
 use super::top_k::{self, k_lowest, kth_magnitude};
 use crate::lanes::{F32x4, F64x2, I32x4};
@@ -38,13 +39,14 @@ pub struct NotANumber {
     pub col: usize,
 }
 
-const UNITS: usize = 4;
-const FEATURES: usize = 8;
-type Tile = [[F32x4; 2]; UNITS];
+const UNITS: usize = 8;
+const FEATURES: usize = 4;
+/// For each feature eight units.
+type Tile = [[F32x4; 2]; FEATURES];
 const LANES: usize = UNITS * FEATURES;
 
 /// The `k` positions outside `pattern` where |dYᵀ·X| is largest (fewer if fewer exist), by row, then column. Equal magnitudes: the lower
-/// row, then the lower column wins. `x [batch, in]`, `dy [batch, out]` row-major, in·out < 2^32. O(k) memory beside a copy of dY.
+/// row, then the lower column wins. `x [batch, in]`, `dy [batch, out]` row-major, in·out < 2^32. O(k) memory beside a copy of X.
 ///
 /// Gradients below `floor` are left out. That lets one selection run over several layers: what the layers so far have filled it with raises the floor.
 pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize, floor: f32) -> Result<Vec<Candidate>, NotANumber> {
@@ -98,70 +100,54 @@ fn guess(operands: &Operands, pattern: &CsrPattern, k: usize) -> f32 {
     if threshold.is_nan() { 0.0 } else { threshold }
 }
 
-/// Candidates that reach `threshold`, the k best among them, in the order of the strips; each row's in the order of its columns.
+/// Candidates that reach `threshold`, the k best among them, strip by strip; each row's in the order of its columns.
 fn list(operands: &Operands, pattern: &CsrPattern, k: usize, threshold: f32) -> Result<Vec<Candidate>, NotANumber> {
     // Room for as many again before a selection cuts back to k and raises the threshold.
     let room = 2 * k.max(2048);
     let mut best: Vec<Candidate> = Vec::with_capacity(k + k / 2);
     let mut stored = Stored::new(pattern);
-    let tiles = operands.rows.div_ceil(UNITS) + 1;
-    // Of a strip's tiles: which have something, and a bit for each position that they have.
-    let mut bits = vec![(0, 0u32); tiles];
-    // Takes in the tiles of a strip that have some; the threshold for the next strip.
-    let mut visit = |col0: usize, hits: &[(usize, [f32; LANES])], mut threshold: f32| {
-        let mut some = 0;
-        for (hit, (row0, tile)) in hits.iter().enumerate() {
-            let (halves, _) = tile.as_chunks();
-            let bits_of = |half: usize| F32x4::load(&halves[half]).abs().not_below(F32x4::splat(threshold)) << (4 * half);
-            let reached = (0..8).fold(0, |all, half| all | bits_of(half)) & !u32::from_le_bytes(stored.of(*row0, col0));
-            bits[some] = (hit, reached);
-            some += usize::from(reached != 0);
-        }
-        // A turn for each position, whatever tile it is in: how many a tile has would be guessed wrong.
-        let mut at = 0;
-        while at < some {
-            let (hit, left) = &mut bits[at];
-            let (row0, tile) = &hits[*hit];
-            let lane = left.trailing_zeros() as usize % LANES;
-            best.push(Candidate { row: (row0 + lane / FEATURES) as u32, col: (col0 + lane % FEATURES) as u32, gradient: tile[lane] });
-            if best.len() == room {
-                threshold = keep(&mut best, k, operands.cols);
-            }
-            *left &= *left - 1;
-            at += usize::from(*left == 0);
-        }
-        threshold
-    };
-    // Each tile is noted, those with something that reaches the threshold to stay until the strip is done: a branch here would be guessed wrong,
-    // which shows only at the end of the product's chains.
+    let tiles = operands.cols.div_ceil(FEATURES) + 1;
+    // Of a strip the tiles with something that reaches the threshold, and a bit for each position that does. Every tile is noted, those with some to stay:
+    // a branch here would be guessed wrong, which shows only at the end of the product's chains.
     let mut hits = vec![(0, [0.0; LANES]); tiles];
+    let mut bits = vec![0u32; tiles + 2]; // read ahead
+    // Takes in what a strip has; the threshold for the next one.
+    let mut take = |row0: usize, hits: &[(usize, [f32; LANES])], bits: &[u32], threshold: f32| {
+        let found: u32 = bits[..hits.len()].iter().map(|bits| bits.count_ones()).sum();
+        // A turn for each position, whatever tile it is in: how many a tile has would be guessed wrong.
+        let (mut at, mut left, mut next) = (0, bits[0], bits[1]);
+        best.extend((0..found).map(|_| {
+            let (col0, tile) = &hits[at];
+            let lane = left.trailing_zeros() as usize % LANES;
+            left &= left - 1;
+            let done = left == 0;
+            at += usize::from(done);
+            left = if done { next } else { left };
+            next = bits[at + 1];
+            Candidate { row: (row0 + lane % UNITS) as u32, col: (col0 + lane / UNITS) as u32, gradient: tile[lane] }
+        }));
+        if best.len() < room { threshold } else { keep(&mut best, k, operands.cols) }
+    };
     let (mut end, mut threshold) = (0, threshold);
     operands.stream(0..operands.strips(), 1, |row0, col0, tile| {
-        if row0 == 0 && end > 0 {
-            threshold = visit(col0 - FEATURES, &hits[..end], threshold);
+        if col0 == 0 && end > 0 {
+            threshold = take(row0 - UNITS, &hits[..end], &bits, threshold);
             end = 0;
         }
         let hit = &mut hits[end];
-        hit.0 = row0;
+        hit.0 = col0;
         hit.1.as_chunks_mut().0.iter_mut().zip(tile.as_flattened()).for_each(|(four, lanes)| lanes.store(four));
-        end += usize::from(reaches(tile, threshold));
+        let least = F32x4::splat(threshold);
+        let reached = (0..8).fold(0, |all, half| all | tile.as_flattened()[half].abs().not_below(least) << (4 * half));
+        bits[end] = reached & !u32::from_le_bytes(stored.of(row0, col0));
+        end += usize::from(bits[end] != 0);
     });
-    visit(operands.strips().saturating_sub(1) * FEATURES, &hits[..end], threshold);
+    take(operands.strips().saturating_sub(1) * UNITS, &hits[..end], &bits, threshold);
     // As bits a NaN is above all magnitudes, so none is dropped while there is room.
     match best.iter().find(|c| c.gradient.is_nan()) {
         Some(c) => Err(NotANumber { row: c.row as usize, col: c.col as usize }),
         None => Ok(best),
     }
-}
-
-/// Whether any of a tile reaches `threshold`, or is NaN, which as bits is above all magnitudes.
-#[inline(always)]
-fn reaches(tile: &Tile, threshold: f32) -> bool {
-    let below = I32x4::splat(threshold.to_bits() as i32 - 1);
-    I32x4::any(tile.map(|halves| {
-        let [low, high] = halves.map(F32x4::magnitudes);
-        low.max(high).above(below)
-    }))
 }
 
 /// Cuts `best` back to its k largest, in their order, and returns the smallest magnitude that stays.
@@ -189,38 +175,37 @@ fn by_row(candidates: &[Candidate], rows: usize) -> Vec<Candidate> {
     sorted
 }
 
-/// Says which positions of a tile are stored, or overhang the matrix: a byte for each row of a strip, a bit for each of its columns.
+/// Says which positions of a tile are stored, or overhang the matrix: a byte for each column of a strip, a bit for each of its rows.
 struct Stored<'a> {
     pattern: &'a CsrPattern,
-    col0: usize,
-    strip: Vec<[u8; UNITS]>,
+    row0: usize,
+    strip: Vec<[u8; FEATURES]>,
 }
 
 impl<'a> Stored<'a> {
     fn new(pattern: &'a CsrPattern) -> Self {
-        Self { pattern, col0: usize::MAX, strip: vec![[0; UNITS]; pattern.rows().div_ceil(UNITS)] }
+        Self { pattern, row0: usize::MAX, strip: vec![[0; FEATURES]; pattern.cols().div_ceil(FEATURES)] }
     }
 
     #[inline(always)]
-    fn of(&mut self, row0: usize, col0: usize) -> [u8; UNITS] {
-        if self.col0 != col0 {
-            self.turn_to(col0);
+    fn of(&mut self, row0: usize, col0: usize) -> [u8; FEATURES] {
+        if self.row0 != row0 {
+            self.turn_to(row0);
         }
-        self.strip[row0 / UNITS]
+        self.strip[col0 / FEATURES]
     }
 
-    /// Down the columns: along the rows, most of them would have no entry or one here, and the branch on that be guessed wrong.
-    fn turn_to(&mut self, col0: usize) {
-        self.col0 = col0;
+    fn turn_to(&mut self, row0: usize) {
+        self.row0 = row0;
         let (rows, cols) = (self.pattern.rows(), self.pattern.cols());
-        let overhang = if cols - col0 < FEATURES { u8::MAX << (cols - col0) } else { 0 };
+        let overhang = if rows - row0 < UNITS { u8::MAX << (rows - row0) } else { 0 };
         let strip = self.strip.as_flattened_mut();
-        strip[..rows].fill(overhang);
-        strip[rows..].fill(u8::MAX);
-        for col in col0..cols.min(col0 + FEATURES) {
-            let (start, _, end) = self.pattern.by_column.line(col);
-            let bit = 1 << (col - col0);
-            self.pattern.by_column.indices().for_each(start..end, |_, row| strip[row] |= bit);
+        strip[..cols].fill(overhang);
+        strip[cols..].fill(u8::MAX);
+        for row in row0..rows.min(row0 + UNITS) {
+            let (start, _, end) = self.pattern.by_row.line(row);
+            let bit = 1 << (row - row0);
+            self.pattern.by_row.indices().for_each(start..end, |_, col| strip[col] |= bit);
         }
     }
 }
@@ -263,66 +248,66 @@ pub fn product_alone(x: &[f32], dy: &[f32], batch: usize, rows: usize, cols: usi
     sum.sum()
 }
 
-/// X and dY `[batch, …]`, dY also packed by four units.
+/// X and dY `[batch, …]`, X packed by four features.
 struct Operands<'a> {
-    x: &'a [f32],
-    units: Vec<[f32; UNITS]>,
+    features: Vec<[f32; FEATURES]>,
+    dy: &'a [f32],
     batch: usize,
     rows: usize,
     cols: usize,
 }
 
 impl<'a> Operands<'a> {
-    fn new(x: &'a [f32], dy: &[f32], batch: usize, rows: usize, cols: usize) -> Self {
+    fn new(x: &[f32], dy: &'a [f32], batch: usize, rows: usize, cols: usize) -> Self {
         assert!(x.len() == batch * cols);
         assert!(dy.len() == batch * rows);
         pattern::places(rows, cols); // panics where candidates would not fit into 32 bits
-        let mut units = vec![[0.0f32; UNITS]; rows.div_ceil(UNITS) * batch];
-        for (b, sample) in dy.chunks_exact(rows.max(1)).enumerate() {
-            for (i, four) in sample.chunks(UNITS).enumerate() {
-                units[i * batch + b][..four.len()].copy_from_slice(four);
+        let mut features = vec![[0.0f32; FEATURES]; cols.div_ceil(FEATURES) * batch];
+        for (b, sample) in x.chunks_exact(cols.max(1)).enumerate() {
+            for (i, four) in sample.chunks(FEATURES).enumerate() {
+                features[i * batch + b][..four.len()].copy_from_slice(four);
             }
         }
-        Self { x, units, batch, rows, cols }
+        Self { features, dy, batch, rows, cols }
     }
 
-    /// Strips of columns that the matrix is made of.
+    /// Strips of rows that the matrix is made of.
     fn strips(&self) -> usize {
-        self.cols.div_ceil(FEATURES)
+        self.rows.div_ceil(UNITS)
     }
 
-    /// Calls `visit(row, col, tile)` for the tiles of dYᵀ·X in some strips of columns, in their order; of each strip for one tile in `every`.
+    /// Calls `visit(row, col, tile)` for the tiles of dYᵀ·X in some strips of rows, in their order; of each strip for one tile in `every`.
     /// Tiles overhang the edges with zeros.
     #[inline(always)]
     fn stream(&self, strips: impl Iterator<Item = usize>, every: usize, mut visit: impl FnMut(usize, usize, &Tile)) {
-        let mut packed = vec![[0.0f32; FEATURES]; self.batch];
+        let mut packed = vec![[0.0f32; UNITS]; self.batch];
         for strip in strips {
-            let col = strip * FEATURES;
-            let width = FEATURES.min(self.cols - col);
+            let row = strip * UNITS;
+            let width = UNITS.min(self.rows - row);
             for (b, eight) in packed.iter_mut().enumerate() {
-                let x = &self.x[b * self.cols + col..][..width];
-                match x.first_chunk() {
-                    Some(x) => *eight = *x,
-                    None => eight[..width].copy_from_slice(x),
+                let dy = &self.dy[b * self.rows + row..][..width];
+                match dy.first_chunk() {
+                    Some(dy) => *eight = *dy,
+                    None => eight[..width].copy_from_slice(dy),
                 }
             }
             packed.iter_mut().for_each(|eight| eight[width..].fill(0.0));
-            for i in (strip % every..self.rows.div_ceil(UNITS)).step_by(every) {
-                visit(i * UNITS, col, &product(&self.units[i * self.batch..][..self.batch], &packed));
+            for i in (strip % every..self.cols.div_ceil(FEATURES)).step_by(every) {
+                visit(row, i * FEATURES, &product(&self.features[i * self.batch..][..self.batch], &packed));
             }
         }
     }
 }
 
 #[inline(always)]
-fn product(units: &[[f32; UNITS]], strip: &[[f32; FEATURES]]) -> Tile {
-    let mut tile = [[F32x4::splat(0.0); 2]; UNITS];
-    for (dy, x) in units.iter().zip(strip) {
-        let (x, _) = x.as_chunks::<4>();
-        let x = [F32x4::load(&x[0]), F32x4::load(&x[1])];
-        for u in 0..UNITS {
-            let dy = F32x4::splat(dy[u]);
-            tile[u] = [x[0].mul_add(dy, tile[u][0]), x[1].mul_add(dy, tile[u][1])];
+fn product(features: &[[f32; FEATURES]], strip: &[[f32; UNITS]]) -> Tile {
+    let mut tile = [[F32x4::splat(0.0); 2]; FEATURES];
+    for (x, dy) in features.iter().zip(strip) {
+        let (dy, _) = dy.as_chunks::<4>();
+        let dy = [F32x4::load(&dy[0]), F32x4::load(&dy[1])];
+        for f in 0..FEATURES {
+            let x = F32x4::splat(x[f]);
+            tile[f] = [dy[0].mul_add(x, tile[f][0]), dy[1].mul_add(x, tile[f][1])];
         }
     }
     tile
