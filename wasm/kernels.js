@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'cd10ed2c6dc5cbb5';
+export const STAMP = '4337340fce32c054';

@@ -72,17 +72,17 @@ pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize
 
 /// A threshold a little below that of the k-th largest, from tiles here and there; 0 where that would not pay.
 fn guess(operands: &Operands, pattern: &CsrPattern, k: usize) -> f32 {
-    // Of the work one part in 128, and of the memory no more than this many gradients.
+    // Of the work one part in 128, of each strip and at other columns each time: units differ, and of one strip in four the guess was too high in one
+    // layer of ten, which then takes three times as long. And of the memory no more than this many gradients.
     const SAMPLE: usize = 1 << 17;
-    const STRIPS: usize = 4;
     let free = operands.rows * operands.cols - pattern.nnz();
     if k >= free / 4 {
         return 0.0;
     }
-    let every = 32.max((operands.rows * operands.cols).div_ceil(STRIPS * SAMPLE));
+    let every = 128.max((operands.rows * operands.cols).div_ceil(SAMPLE));
     let mut seen: Vec<[u32; 4]> = Vec::new();
     let mut stored = Stored::new(pattern);
-    operands.stream((0..operands.strips()).step_by(STRIPS), every, |row0, col0, tile| {
+    operands.stream(0..operands.strips(), every, |row0, col0, tile| {
         // Weights that have just been grown have the steepest gradients, so stored entries must not count.
         for (halves, stored) in tile.iter().zip(stored.of(row0, col0)) {
             let free = [halves[0].without(I32x4::mask(stored.into())), halves[1].without(I32x4::mask(u32::from(stored) >> 4))];
