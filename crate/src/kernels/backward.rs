@@ -9,11 +9,14 @@
 //! A large layer whose dY does not fit the caches waits for memory, unless its lines are touched in order first: 40 → 51 % at 4096×1024, density 0.05. What
 //! then remains is the way of values and gradients between row order and column order: 2 to 6 ns per entry beyond 262 144 of them, 10 in 16 384×16 384.
 //!
+//! For few samples, and some of a large layer, the order of rows is faster: see [`backward_rows`](super::backward_rows).
+//!
 //! A layer that has all weights, or a large one that has most, takes dense products: see [`full`](super::full).
 
 use super::{PANEL, panels, touch, touching_pays};
-use crate::lanes::{F32x4, Gather, Row, Walk};
+use crate::lanes::{F32x4, Gather, I32x4, Row, Walk};
 use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE, Spans};
+use std::array::from_fn;
 use std::hint::black_box;
 use std::ops::Range;
 
@@ -52,7 +55,7 @@ pub struct Scratch {
     positions: Vec<u32>,
     /// In the order of columns, or for the forward product of its blocks.
     pub(super) values: Vec<f32>,
-    partial: Vec<[f32; 4]>,
+    pub(super) partial: Vec<[f32; 4]>,
 }
 
 /// `dX = dY·W` over A, and `dValues = (dYᵀ·X) at B + decay·values`, as independent chunks, each of which writes results of its own: a block
@@ -161,32 +164,22 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Few samples, and wide layers, have no kernel of their own that starts the partial sums in the first panel.
-    fn start<I: Index>(&self, partial: &mut [[f32; 4]]) {
-        if I::WIDE || self.of.batch <= PANEL / 2 {
-            partial.fill([0.0; 4]);
-        }
-    }
-
-    // Neither: it would make `chunk` a large function, 5 % slower for a few samples.
+    // Not inlined either: it would make `chunk` a large function.
     #[inline(never)]
     fn both_products<I: Index>(&self, dx: &mut [Row], partial: &mut [[f32; 4]]) {
-        let (batch, cols) = (self.of.batch, self.of.pattern.cols());
-        self.start::<I>(partial);
+        let cols = self.of.pattern.cols();
+        let walks = self.connected() && !I::WIDE;
         for (panel, dx) in dx.chunks_exact_mut(cols).enumerate() {
             self.touch_dy(panel..panel + 1);
-            match batch - panel * PANEL {
-                ..5 if !I::WIDE => self.both_columns::<false, 1, I>(panel, dx, partial),
-                5..9 if !I::WIDE => self.both_columns::<false, 2, I>(panel, dx, partial),
-                _ if self.connected() && !I::WIDE && panel == 0 => self.connected_columns::<true, I>(panel, dx, partial),
-                _ if self.connected() && !I::WIDE => self.connected_columns::<false, I>(panel, dx, partial),
-                _ if panel == 0 && !I::WIDE => self.both_columns::<true, 4, I>(panel, dx, partial),
-                _ => self.both_columns::<false, 4, I>(panel, dx, partial),
+            match panel {
+                0 if walks => self.connected_columns::<true, I>(panel, dx, partial),
+                _ if walks => self.connected_columns::<false, I>(panel, dx, partial),
+                _ => self.both_columns::<I>(panel, dx, partial),
             }
         }
     }
 
-    /// A panel with 9 samples or more, of columns in one block and without B∖A. See [`Walk`]: 60 → 67 % of peak at a density of 0.01.
+    /// A panel of columns in one block and without B∖A. See [`Walk`]: 60 → 67 % of peak at a density of 0.01.
     ///
     /// Not inlined, like the others that hold the loops: in one large function V8 keeps the loops' own numbers on the stack.
     #[inline(never)]
@@ -196,15 +189,15 @@ impl<'a> Block<'a> {
         let (mut entries, lines, first) = self.walk::<1, I>([self.dy(panel)], self.values, partial);
         for i in 0..columns {
             let (x, mut sums) = (x[i].lanes(), Row::ZERO.lanes());
-            entries.until(lines.at(i).end - first, |[dy], value, partial| both_of::<FIRST, 4>(dy, value, x, partial, &mut sums));
+            entries.until(lines.at(i).end - first, |[dy], value, partial| both_of::<FIRST>(dy, value, x, partial, &mut sums));
             dx[i].set(sums);
         }
     }
 
     #[inline(never)]
-    fn both_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
+    fn both_columns<I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
         let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
-        let (mut values, mut partial) = (self.values, partial);
+        let (mut values, mut partial, stale) = (self.values, partial, stale(panel));
         let Lines { a, rest } = self.lines;
         let (x, dx) = (&x[self.first_column..][..a.len()], &mut dx[self.first_column..][..a.len()]);
         for i in 0..a.len() {
@@ -214,9 +207,14 @@ impl<'a> Block<'a> {
             (of_a, next) = partial.split_at_mut(a.len());
             (of_rest, partial) = next.split_at_mut(rest.len());
             let x = x[i].lanes();
-            let sums = if self.block == 0 { Row::ZERO.lanes() } else { dx[i].lanes() };
-            dx[i].set(both::<FIRST, V>(dy.rows(a), values, x, of_a, sums));
-            sddmm_16::<FIRST, V>(dy.rows(rest), x, of_rest);
+            let mut sums = if self.block == 0 { Row::ZERO.lanes() } else { dx[i].lanes() };
+            for (([dy], &value), partial) in dy.rows(a).zip(values).zip(of_a) {
+                let (dy, weight) = (dy.lanes(), F32x4::splat(value));
+                sums = from_fn(|v| dy[v].mul_add(weight, sums[v]));
+                sddmm_of::<4>(dy, x, partial, stale);
+            }
+            dx[i].set(sums);
+            sddmm_16(dy.rows(rest), x, of_rest, stale);
             values = &values[entries..];
         }
     }
@@ -224,55 +222,51 @@ impl<'a> Block<'a> {
     #[inline(never)]
     fn sddmm<I: Index>(&self, partial: &mut [[f32; 4]]) {
         let panels = panels(self.of.batch);
-        self.start::<I>(partial);
         let paired = if I::WIDE { 0 } else { self.of.batch / PANEL / 2 };
         for pair in 0..paired {
             self.touch_dy(2 * pair..2 * pair + 2);
             match pair {
                 0 if self.connected() => self.connected_pair::<true, I>(0, partial),
                 _ if self.connected() => self.connected_pair::<false, I>(2 * pair, partial),
-                0 => self.pair::<true, I>(0, partial),
-                _ => self.pair::<false, I>(2 * pair, partial),
+                _ => self.pair::<I>(2 * pair, partial),
             }
         }
         for panel in 2 * paired..panels {
             self.touch_dy(panel..panel + 1);
-            match self.of.batch - panel * PANEL {
-                ..5 if !I::WIDE => self.single_columns::<false, 1, I>(panel, partial),
-                5..9 if !I::WIDE => self.single_columns::<false, 2, I>(panel, partial),
-                _ if panel == 0 && !I::WIDE => self.single_columns::<true, 4, I>(panel, partial),
-                _ => self.single_columns::<false, 4, I>(panel, partial),
-            }
+            self.single_columns::<I>(panel, partial);
         }
     }
 
     #[inline(never)]
-    fn single_columns<const FIRST: bool, const V: usize, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
+    fn single_columns<I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
         let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
-        let mut partial = partial;
+        let (mut partial, stale) = (partial, stale(panel));
         let Lines { a, rest } = self.lines;
         for (i, x) in x[self.first_column..][..a.len()].iter().enumerate() {
             let x = x.lanes();
             for run in [a.at(i), rest.at(i)] {
                 let sums;
                 (sums, partial) = partial.split_at_mut(run.len());
-                sddmm_16::<FIRST, V>(dy.rows(run), x, sums);
+                sddmm_16(dy.rows(run), x, sums, stale);
             }
         }
     }
 
     #[inline(never)]
-    fn pair<const FIRST: bool, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
+    fn pair<I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
         let x = [self.x(panel), self.x(panel + 1)];
         let dy = self.gather::<2, I>([self.dy(panel), self.dy(panel + 1)]);
-        let (mut partial, mut pair) = (partial, [F32x4::splat(0.0); 2]);
+        let (mut partial, mut pair, stale) = (partial, [F32x4::splat(0.0); 2], stale(panel));
         let Lines { a, rest } = self.lines;
         for i in 0..a.len() {
             let x = x.map(|x| x[self.first_column + i].lanes());
             for run in [a.at(i), rest.at(i)] {
                 let sums;
                 (sums, partial) = partial.split_at_mut(run.len());
-                dy.rows(run).zip(sums).for_each(|(dy, partial)| pair = sddmm_32::<FIRST>(dy, x, partial));
+                dy.rows(run).zip(sums).for_each(|(dy, partial)| {
+                    pair = sddmm_32(dy, x);
+                    (F32x4::load(partial).without(stale) + (pair[0] + pair[1])).store(partial);
+                });
             }
         }
         // See `sddmm_32`.
@@ -290,7 +284,11 @@ impl<'a> Block<'a> {
         let mut pair = [F32x4::splat(0.0); 2];
         for i in 0..columns {
             let x = x.map(|x| x[i].lanes());
-            entries.until(lines.at(i).end - first, |dy, _, partial| pair = sddmm_32::<FIRST>(dy, x, partial));
+            entries.until(lines.at(i).end - first, |dy, _, partial| {
+                pair = sddmm_32(dy, x);
+                let sum = pair[0] + pair[1];
+                (if FIRST { sum } else { F32x4::load(partial) + sum }).store(partial);
+            });
         }
         // See `sddmm_32`.
         black_box(pair);
@@ -336,9 +334,9 @@ fn sum_lanes(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
     }
 }
 
-/// One column, V vectors of one panel: returns its row of dX, added to what is there, and adds to the partial sums of dValues, lane by lane; the `FIRST` panel starts them.
+/// One line of a convolution, one panel: returns its row of dX, added to what is there, and adds to the partial sums of dValues, lane by lane.
 #[inline(always)]
-pub(super) fn both<'a, const FIRST: bool, const V: usize>(
+pub(super) fn both<'a>(
     dy: impl Iterator<Item = [&'a Row; 1]>,
     values: &[f32],
     x: [F32x4; 4],
@@ -346,51 +344,53 @@ pub(super) fn both<'a, const FIRST: bool, const V: usize>(
     mut dx: [F32x4; 4],
 ) -> [F32x4; 4] {
     for (([dy], &value), partial) in dy.zip(values).zip(partial) {
-        both_of::<FIRST, V>(dy, value, x, partial, &mut dx);
+        both_of::<false>(dy, value, x, partial, &mut dx);
     }
     dx
 }
 
-/// One entry of it.
+/// One entry of it; the `FIRST` panel starts the partial sums.
 #[inline(always)]
-fn both_of<const FIRST: bool, const V: usize>(dy: &Row, value: f32, x: [F32x4; 4], partial: &mut [f32; 4], dx: &mut [F32x4; 4]) {
+fn both_of<const FIRST: bool>(dy: &Row, value: f32, x: [F32x4; 4], partial: &mut [f32; 4], dx: &mut [F32x4; 4]) {
     let weight = F32x4::splat(value);
     let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };
     let dy = dy.lanes();
-    for v in 0..V {
+    for v in 0..4 {
         dx[v] = dy[v].mul_add(weight, dx[v]);
         product = dy[v].mul_add(x[v], product);
     }
     product.store(partial);
 }
 
-/// As [`both`] without dX.
-#[inline(always)]
-fn sddmm_16<'a, const FIRST: bool, const V: usize>(dy: impl Iterator<Item = [&'a Row; 1]>, x: [F32x4; 4], partial: &mut [[f32; 4]]) {
-    for ([dy], partial) in dy.zip(partial) {
-        let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };
-        let dy = dy.lanes();
-        for v in 0..V {
-            product = dy[v].mul_add(x[v], product);
-        }
-        product.store(partial);
-    }
+/// The lanes of partial sums that a panel does not go on from: all for the first, which starts them. A mask: kernels of its own would be 0.6 kB, and to write
+/// zeros beforehand takes 1.4 cycles an entry.
+pub(super) fn stale(panel: usize) -> I32x4 {
+    I32x4::splat(if panel == 0 { -1 } else { 0 })
 }
 
-/// One entry over two full panels: the sum of their even vectors and that of their odd ones, which are what was added.
+/// A line of X and some rows of dY, one panel.
+#[inline(always)]
+fn sddmm_16<'a>(dy: impl Iterator<Item = [&'a Row; 1]>, x: [F32x4; 4], partial: &mut [[f32; 4]], stale: I32x4) {
+    dy.zip(partial).for_each(|([dy], partial)| sddmm_of::<4>(dy.lanes(), x, partial, stale));
+}
+
+/// One entry, V vectors of one panel.
+#[inline(always)]
+pub(super) fn sddmm_of<const V: usize>(dy: [F32x4; 4], x: [F32x4; 4], partial: &mut [f32; 4], stale: I32x4) {
+    (0..V).fold(F32x4::load(partial).without(stale), |sum, v| dy[v].mul_add(x[v], sum)).store(partial);
+}
+
+/// One entry over two full panels: the sum of their even vectors and that of their odd ones.
 ///
 /// V8 can join two operations on neighbouring vectors into one of 256 bits (`--experimental-wasm-revectorize`), 1.7 times as fast here. It looks for them from
 /// two stores side by side: callers store the last two sums, in a place that nobody reads.
 #[inline(always)]
-fn sddmm_32<const FIRST: bool>(dy: [&Row; 2], x: [[F32x4; 4]; 2], partial: &mut [f32; 4]) -> [F32x4; 2] {
+fn sddmm_32(dy: [&Row; 2], x: [[F32x4; 4]; 2]) -> [F32x4; 2] {
     let dy = dy.map(Row::lanes);
-    let sums = [0, 1].map(|i| {
+    [0, 1].map(|i| {
         let first = dy[0][i + 2].mul_add(x[0][i + 2], dy[0][i] * x[0][i]);
         dy[1][i + 2].mul_add(x[1][i + 2], dy[1][i].mul_add(x[1][i], first))
-    });
-    let sum = sums[0] + sums[1];
-    (if FIRST { sum } else { F32x4::load(partial) + sum }).store(partial);
-    sums
+    })
 }
 
 /// dY through relu, given its output `y`: 0 wherever that was not positive. Panels; overwrites `out`.

@@ -457,5 +457,5 @@ fn input<const DX: bool>(parts: &[Placed<'_, 1>], values: &[f32], partial: &mut 
 #[inline(always)]
 fn line(part: &Placed<'_, 1>, channel: usize, values: &[f32], partial: &mut [[f32; 4]], x: [F32x4; 4], sums: [F32x4; 4]) -> [F32x4; 4] {
     let (run, dy) = part.rows(channel);
-    both::<false, 4>(dy, &values[run.clone()], x, &mut partial[run], sums)
+    both(dy, &values[run.clone()], x, &mut partial[run], sums)
 }

@@ -1,8 +1,8 @@
-//! The products of a layer, each the way that is fastest for it: entry by entry ([`Forward`], [`Backward`]), or as dense ones ([`full`]).
+//! The products of a layer, each the way that is fastest for it: entry by entry ([`Forward`], [`Backward`]), in the order of columns or of rows ([`backward_rows`]), or as dense ones ([`full`]).
 
 use super::backward::{self, Backward};
 use super::forward::Forward;
-use super::full;
+use super::{backward_rows, full};
 use crate::lanes::Row;
 
 /// Working memory, kept between calls; grows to what the largest layer needs.
@@ -22,11 +22,13 @@ pub fn forward(product: &Forward<'_>, y: &mut [Row], scratch: &mut Scratch) {
     }
 }
 
-/// All chunks of [`Backward`], one after the other, or the dense products of a layer that has all or most of its weights; and the decay.
+/// All chunks of [`Backward`], one after the other, or the same row by row, or the dense products of a layer that has all or most of its weights; and the decay.
 pub fn backward(products: &Backward<'_>, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
     let pattern = products.pattern;
     if full::serves_backward(pattern, products.batch) {
         full::backward(products, dx, d_values, &mut scratch.full);
+    } else if backward_rows::serves(pattern, products.batch, dx.is_some()) {
+        backward_rows::backward(products, dx, d_values, &mut scratch.backward);
     } else if pattern.cols() > 0 {
         (0..products.chunks()).for_each(|i| products.chunk(i, dx.as_deref_mut(), d_values, &mut scratch.backward));
     }

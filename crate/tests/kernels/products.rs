@@ -4,7 +4,7 @@ use crate::support::{BATCHES, DENSITIES, Layer, Random, SHAPES, layer, reference
 use tfjs_sparse_kernels::kernels::backward::{self, Backward, Decay};
 use tfjs_sparse_kernels::kernels::forward::{Activation, Forward, Tile};
 use tfjs_sparse_kernels::kernels::layer::{self, Scratch};
-use tfjs_sparse_kernels::kernels::{full, pack, panels};
+use tfjs_sparse_kernels::kernels::{backward_rows, full, pack, panels};
 use tfjs_sparse_kernels::lanes::Row;
 use tfjs_sparse_kernels::pattern::CsrPattern;
 
@@ -183,6 +183,32 @@ fn backward_in_chunks_and_blocks_equals_the_reference() {
                 assert_eq!(d_values, layer.flat.iter().map(|&i| dw[i]).collect::<Vec<_>>());
             }
             assert_eq!(unpacked(&dx_panels, batch, cols), dx);
+        }
+    }
+}
+
+/// Whatever order serves a layer and a batch. By columns two panels of a first layer go through in two sums: there of whole numbers alone.
+#[test]
+fn row_by_row_has_the_bits_of_column_by_column() {
+    let mut random = Random(17);
+    for (rows, cols, density, backward_set) in [(300, 300, 90, true), (70, 90, 30, false), (70, 90, 30, true), (7, 70_000, 2, true)] {
+        let layer = layer(&mut random, rows, cols, density, backward_set);
+        for batch in [1, 4, 8, 16, 21, 40] {
+            let tenths = |numbers: Vec<f32>| -> Vec<f32> { numbers.iter().map(|number| number * 0.1).collect() };
+            let (x, dy) = (tenths(random.whole_numbers(batch * cols)), tenths(random.whole_numbers(batch * rows)));
+            let (x, dy) = (packed(&x, batch, cols), packed(&dy, batch, rows));
+            let products = Backward::new(&layer.pattern, &layer.values, &x, &dy, batch, Decay::default());
+            for wants_dx in [true, false].into_iter().take(if batch < 32 { 2 } else { 1 }) {
+                let (mut scratch, stale) = (backward::Scratch::default(), vec![f32::NAN; layer.values.len()]);
+                let mut results = [0, 1].map(|_| (vec![Row([f32::NAN; 16]); panels(batch) * cols], stale.clone()));
+                let [by_columns, by_rows] = &mut results;
+                for i in 0..products.chunks() {
+                    products.chunk(i, wants_dx.then_some(&mut by_columns.0), &mut by_columns.1, &mut scratch);
+                }
+                backward_rows::backward(&products, wants_dx.then_some(&mut by_rows.0), &mut by_rows.1, &mut scratch);
+                assert_eq!(by_columns.1, by_rows.1, "{rows}×{cols}, batch {batch}, {wants_dx}");
+                assert!(!wants_dx || by_columns.0 == by_rows.0, "{rows}×{cols}, batch {batch}");
+            }
         }
     }
 }
