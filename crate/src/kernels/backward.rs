@@ -22,7 +22,7 @@ use std::ops::Range;
 
 /// Entries whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache. Half as many where units go block by block, unless
 /// these are wider than [`MIDDLE`], so that too few would fall to each line.
-const BLOCK: usize = 1 << 15;
+pub(super) const BLOCK: usize = 1 << 15;
 
 /// What is added to dValues beside the loss: `decay · value`, with one factor for the forward set A and one for B∖A.
 /// Top-KAST's penalty λ/2·θ² on A and λ/(2D)·θ² on B∖A has the factors λ and λ/D.
@@ -317,21 +317,26 @@ impl<'a> Block<'a> {
     }
 }
 
-/// The partial sums of each entry, four lanes, added up, (0 + 1) + (2 + 3), to where the entry is in row order.
+/// The partial sums of each entry, four lanes, added up, to where the entry is in row order.
 #[inline(never)]
 fn sum_lanes(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
     let (fours, rest) = partial.as_chunks::<4>();
     let (positions4, positions1) = positions.as_chunks::<4>();
     for (four, positions) in fours.iter().zip(positions4) {
-        let lanes = F32x4::transpose([0, 1, 2, 3].map(|i| F32x4::load(&four[i])));
-        let sums = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])).to_array();
-        for (sum, &position) in sums.iter().zip(positions) {
+        for (sum, &position) in folded(four).to_array().iter().zip(positions) {
             d_values[position as usize] = *sum;
         }
     }
     for (lanes, &position) in rest.iter().zip(positions1) {
         d_values[position as usize] = F32x4::load(lanes).sum();
     }
+}
+
+/// Of four entries the lanes added up, (0 + 1) + (2 + 3).
+#[inline(always)]
+pub(super) fn folded(four: &[[f32; 4]; 4]) -> F32x4 {
+    let lanes = F32x4::transpose(four.each_ref().map(F32x4::load));
+    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
 }
 
 /// One line of a convolution, one panel: returns its row of dX, added to what is there, and adds to the partial sums of dValues, lane by lane.

@@ -8,14 +8,11 @@
 //!
 //! All of it is one chunk: all rows add to dX.
 
-use super::backward::{Backward, Scratch, sddmm_of, stale};
+use super::backward::{BLOCK, Backward, Scratch, folded, sddmm_of, stale};
 use super::{PANEL, panels};
 use crate::lanes::{F32x4, I32x4, Row};
 use crate::pattern::{CsrPattern, Index, Indices};
 use std::ops::Range;
-
-/// Entries whose partial sums are held at once, as in [`backward`](super::backward).
-const BLOCK: usize = 1 << 15;
 
 /// Weights beyond which a change of order goes beyond the second-level cache.
 const LARGE: usize = 1 << 18;
@@ -129,14 +126,13 @@ fn sddmm_row<const V: usize, I: Index>(x: &[Row], dy: [F32x4; 4], indices: &[I],
     }
 }
 
-/// The partial sums of each entry, four lanes, added up, (0 + 1) + (2 + 3).
+/// The partial sums of each entry, four lanes, added up: entries are in row order.
 #[inline(never)]
 fn sum_lanes(partial: &[[f32; 4]], d_values: &mut [f32]) {
     let (fours, rest) = partial.as_chunks::<4>();
     let (sums, sum) = d_values.as_chunks_mut::<4>();
     for (four, sums) in fours.iter().zip(sums) {
-        let lanes = F32x4::transpose([0, 1, 2, 3].map(|i| F32x4::load(&four[i])));
-        ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])).store(sums);
+        folded(four).store(sums);
     }
     rest.iter().zip(sum).for_each(|(lanes, sum)| *sum = F32x4::load(lanes).sum());
 }

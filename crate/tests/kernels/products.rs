@@ -187,7 +187,7 @@ fn backward_in_chunks_and_blocks_equals_the_reference() {
     }
 }
 
-/// Whatever order serves a layer and a batch. By columns two panels of a first layer go through in two sums: there of whole numbers alone.
+/// Whatever order serves a layer and a batch. Not without dX from 32 samples on, where by columns two panels go through together, in two sums.
 #[test]
 fn row_by_row_has_the_bits_of_column_by_column() {
     let mut random = Random(17);
@@ -198,9 +198,9 @@ fn row_by_row_has_the_bits_of_column_by_column() {
             let (x, dy) = (tenths(random.whole_numbers(batch * cols)), tenths(random.whole_numbers(batch * rows)));
             let (x, dy) = (packed(&x, batch, cols), packed(&dy, batch, rows));
             let products = Backward::new(&layer.pattern, &layer.values, &x, &dy, batch, Decay::default());
-            for wants_dx in [true, false].into_iter().take(if batch < 32 { 2 } else { 1 }) {
-                let (mut scratch, stale) = (backward::Scratch::default(), vec![f32::NAN; layer.values.len()]);
-                let mut results = [0, 1].map(|_| (vec![Row([f32::NAN; 16]); panels(batch) * cols], stale.clone()));
+            for &wants_dx in if batch < 32 { &[true, false][..] } else { &[true] } {
+                let mut scratch = backward::Scratch::default();
+                let mut results = [0, 1].map(|_| (vec![Row([f32::NAN; 16]); panels(batch) * cols], vec![f32::NAN; layer.values.len()]));
                 let [by_columns, by_rows] = &mut results;
                 for i in 0..products.chunks() {
                     products.chunk(i, wants_dx.then_some(&mut by_columns.0), &mut by_columns.1, &mut scratch);
