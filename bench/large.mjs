@@ -35,7 +35,14 @@ export function run({ short }) {
   }
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
   const rows = results.map((r) => [`${r.units}×${r.features}`, r.density, ...[r.forward, r.backward, r.products, ...r.few].map(percent)]);
-  const head = ['units × features', 'density', 'forward', 'backward', 'of that the products alone', ...FEW.map((batch) => `backward, ${batch} samples`)];
+  const head = [
+    'units × features',
+    'density',
+    'forward',
+    'backward',
+    'of that the products alone',
+    ...FEW.map((batch) => `backward, ${batch} samples`),
+  ];
   const text = `Layers of growing size, batch ${BATCH}: shares of the multiply-add peak of the same process (${peak.toFixed(1)} GFLOP/s), from panels to panels, with everything that a pass does once per call; measured with the core to ourselves.\n\n${markdown(head, rows)}`;
   console.log(text);
   if (!short) record('large', { peakGflops: peak, batch: BATCH, results }, text);
