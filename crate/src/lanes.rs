@@ -505,13 +505,6 @@ impl F32x4 {
 impl F32x4 {
     pub const WIDTH: usize = 4;
 
-    /// The first `n` lanes, 0 in the others.
-    #[inline(always)]
-    pub fn first(self, n: usize) -> Self {
-        let lanes = self.to_array();
-        Self::load(&std::array::from_fn(|i| if i < n { lanes[i] } else { 0.0 }))
-    }
-
     /// The sum of the lanes, always in this order: (0 + 1) + (2 + 3).
     #[inline(always)]
     pub fn sum(self) -> f32 {

@@ -12,7 +12,7 @@ const numbers = (n: number) => Float32Array.from({ length: n }, () => random.nex
 
 afterEach(() => setTile(undefined));
 
-test.each([1, 4, 7, 8, 16, 31, 33, 48, 70])('every tile gives the same bits, batch %d', (batch) => {
+test.each([1, 4, 7, 8, 16, 24, 25, 31, 33, 48, 70])('every tile gives the same bits, batch %d', (batch) => {
   const pattern = randomPattern(ROWS, COLS, 900, 1);
   const [x, values] = [numbers(batch * COLS), numbers(pattern.nnz)];
   const run = (tile: Tile | undefined) => {

@@ -7,8 +7,8 @@ import { OptionError } from '../errors.js';
 const TILES = ['16x1', '32x1'] as const;
 export type Tile = (typeof TILES)[number];
 
-/** One panel of 16 samples alone leaves no choice. */
-const MIN_BATCH = 32;
+/** Of one panel of 16 samples, or a second with 8 or fewer, all tiles are the same. */
+const MIN_BATCH = 25;
 /** Before counting begins: calls of all tiles, and milliseconds. */
 const WARMUP = 64;
 const WARMUP_MS = 250;
