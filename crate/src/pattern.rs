@@ -445,7 +445,7 @@ impl Index for u16 {
     fn of(indices: &Indices) -> &[u16] {
         match indices {
             Indices::U16(all) => all,
-            Indices::U32(_) => unreachable!("asked for 16 bits of a wide pattern"),
+            Indices::U32(_) => unreachable!("indices of the other width"),
         }
     }
 }
@@ -457,7 +457,7 @@ impl Index for u32 {
     fn of(indices: &Indices) -> &[u32] {
         match indices {
             Indices::U32(all) => all,
-            Indices::U16(_) => unreachable!("asked for 32 bits of a narrow pattern"),
+            Indices::U16(_) => unreachable!("indices of the other width"),
         }
     }
 }

@@ -191,7 +191,7 @@ pub fn replace(pattern: &CsrPattern, dropped: &[u32], grown: &[u32], regrow: boo
         return Err(EditError::Dropped { position });
     }
     let row_splits = row_offsets[1..].to_vec();
-    let Ok(pattern) = CsrPattern::new(cols, row_offsets, row_splits, col_indices) else { unreachable!("merged in order") };
+    let Ok(pattern) = CsrPattern::new(cols, row_offsets, row_splits, col_indices) else { unreachable!("columns ascend in each run") };
     Ok(pattern)
 }
 

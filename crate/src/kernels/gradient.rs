@@ -66,7 +66,7 @@ pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize
     }
     let gradients: Vec<f32> = best.iter().map(|c| c.gradient).collect();
     let mut chosen = vec![0; k];
-    let Ok(()) = top_k::top_k(&gradients, &mut chosen) else { unreachable!("none that is NaN was listed") };
+    let Ok(()) = top_k::top_k(&gradients, &mut chosen) else { unreachable!("no NaN") };
     Ok(chosen.into_iter().map(|i| best[i as usize]).collect())
 }
 
