@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '31060b61c08bdbc9';
+export const STAMP = 'bc290cd5697cf205';

@@ -3,8 +3,8 @@
 //! A dense product whose tiles are looked at and forgotten: 8 units × 4 features over the whole batch in 8 registers. Memory is
 //! O(k + batch·in), never out·in.
 //!
-//! What limits it: the product, at 86 to 90 % of the multiply-add peak. Looking at it costs 2 % for a small k, 15 % for the sums, and 6 to 7 % where one
-//! position in 34 is chosen: most tiles then have some, how many cannot be foreseen, and half of it is putting in order what was found. No better: visiting
+//! What limits it: the product, at 86 to 90 % of the multiply-add peak. Looking at it costs 2 % for a small k, 15 % for the sums, and 7 % where one position
+//! in 34 is chosen: most tiles then have some, how many cannot be foreseen, and half of it is listing in order what was found. No better: visiting
 //! a tile at once, or writing all its lanes and keeping those that belong, as `top_k` does (10 and 25 %: the longer text, or the call, takes registers from
 //! the product). Strips of eight features by four units: by row, candidates then go to lines far apart. Four samples a turn in the product: 60 % of the
 //! peak, as V8 mixes the turns until the registers run out.
@@ -60,7 +60,6 @@ pub fn top_k(pattern: &CsrPattern, x: &[f32], dy: &[f32], batch: usize, k: usize
     if best.len() < k && guess > floor {
         best = list(&operands, pattern, k, floor)?;
     }
-    let best = by_row(&best, pattern.rows());
     if best.len() <= k {
         return Ok(best);
     }
@@ -100,7 +99,7 @@ fn guess(operands: &Operands, pattern: &CsrPattern, k: usize) -> f32 {
     if threshold.is_nan() { 0.0 } else { threshold }
 }
 
-/// Candidates that reach `threshold`, the k best among them, strip by strip; each row's in the order of its columns.
+/// Candidates that reach `threshold`, the k best among them, by row, then column.
 fn list(operands: &Operands, pattern: &CsrPattern, k: usize, threshold: f32) -> Result<Vec<Candidate>, NotANumber> {
     // Room for as many again before a selection cuts back to k and raises the threshold.
     let room = 2 * k.max(2048);
@@ -111,21 +110,29 @@ fn list(operands: &Operands, pattern: &CsrPattern, k: usize, threshold: f32) -> 
     // a branch here would be guessed wrong, which shows only at the end of the product's chains.
     let mut hits = vec![(0, [0.0; LANES]); tiles];
     let mut bits = vec![0u32; tiles + 2]; // read ahead
+    // What is found in each row of a strip, so that all of them end up in order.
+    let mut lines = vec![[(0u32, 0.0f32); UNITS]; operands.cols];
     // Takes in what a strip has; the threshold for the next one.
     let mut take = |row0: usize, hits: &[(usize, [f32; LANES])], bits: &[u32], threshold: f32| {
-        let found: u32 = bits[..hits.len()].iter().map(|bits| bits.count_ones()).sum();
         // A turn for each position, whatever tile it is in: how many a tile has would be guessed wrong.
         let (mut at, mut left, mut next) = (0, bits[0], bits[1]);
-        best.extend((0..found).map(|_| {
+        let mut ends = [0; UNITS];
+        while at < hits.len() {
             let (col0, tile) = &hits[at];
             let lane = left.trailing_zeros() as usize % LANES;
+            let end = &mut ends[lane % UNITS];
+            lines[*end][lane % UNITS] = ((col0 + lane / UNITS) as u32, tile[lane]);
+            *end += 1;
             left &= left - 1;
             let done = left == 0;
             at += usize::from(done);
             left = if done { next } else { left };
             next = bits[at + 1];
-            Candidate { row: (row0 + lane % UNITS) as u32, col: (col0 + lane / UNITS) as u32, gradient: tile[lane] }
-        }));
+        }
+        for (unit, end) in ends.into_iter().enumerate() {
+            let row = (row0 + unit) as u32;
+            best.extend(lines[..end].iter().map(|line| Candidate { row, col: line[unit].0, gradient: line[unit].1 }));
+        }
         if best.len() < room { threshold } else { keep(&mut best, k, operands.cols) }
     };
     let (mut end, mut threshold) = (0, threshold);
@@ -157,22 +164,6 @@ fn keep(best: &mut Vec<Candidate>, k: usize, cols: usize) -> f32 {
     let last = k_lowest(&best.iter().map(rank).collect::<Vec<_>>(), k);
     best.retain(|c| rank(c) <= last);
     f32::from_bits(!(last >> 32) as u32)
-}
-
-/// The same by row, the order in each row kept: a counting sort.
-fn by_row(candidates: &[Candidate], rows: usize) -> Vec<Candidate> {
-    let mut starts = vec![0; rows + 1];
-    candidates.iter().for_each(|c| starts[c.row as usize + 1] += 1);
-    for row in 0..rows {
-        starts[row + 1] += starts[row];
-    }
-    let mut sorted = candidates.to_vec();
-    for c in candidates {
-        let at = &mut starts[c.row as usize];
-        sorted[*at] = *c;
-        *at += 1;
-    }
-    sorted
 }
 
 /// Says which positions of a tile are stored, or overhang the matrix: a byte for each column of a strip, a bit for each of its rows.
