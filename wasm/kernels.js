@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'bc290cd5697cf205';
+export const STAMP = '765bbd85086e1901';

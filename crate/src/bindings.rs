@@ -369,7 +369,10 @@ pub fn backward(
     let dx = (dx != 0).then(|| unsafe { slice_mut(dx, panels * cols) });
     with_scratch(|scratch| {
         let mut dy = dy;
-        if y != 0 {
+        d_bias.fill(0.0);
+        if y == 0 {
+            backward::bias(dy, d_bias);
+        } else {
             if scratch.dy.len() < dy.len() {
                 // Not grown: there would be both for a moment, and room to spare for ever.
                 scratch.dy = Vec::new();
@@ -377,13 +380,11 @@ pub fn backward(
             }
             let through = &mut scratch.dy[..dy.len()];
             // SAFETY: the caller owns this address.
-            backward::through_relu(dy, unsafe { slice(y, panels * rows) }, through);
+            backward::through_relu(dy, unsafe { slice(y, panels * rows) }, through, d_bias);
             dy = through;
         }
         let decay = Decay { forward: decay_forward, rest: decay_rest };
         layer::backward(&Backward::new(pattern, values, x, dy, batch, decay), dx, d_values, &mut scratch.layer);
-        d_bias.fill(0.0);
-        backward::bias(dy, d_bias);
     });
 }
 

@@ -27,6 +27,13 @@ impl Row {
         unsafe { std::slice::from_raw_parts_mut(rows.as_mut_ptr().cast(), 16 * rows.len()) }
     }
 
+    /// As [`Row::flat`], to be read.
+    #[inline(always)]
+    pub fn numbers(rows: &[Row]) -> &[f32] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts(rows.as_ptr().cast(), 16 * rows.len()) }
+    }
+
     #[inline(always)]
     pub fn lanes(&self) -> [F32x4; 4] {
         let (q, _) = self.0.as_chunks::<4>();

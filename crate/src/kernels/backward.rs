@@ -15,7 +15,7 @@
 //!
 //! A layer that has all weights, or a large one that has most, takes dense products: see [`full`](super::full).
 
-use super::{PANEL, panels, touch, touching_pays};
+use super::{PANEL, panels, touch, touch_numbers, touching_pays};
 use crate::lanes::{F32x4, Gather, I32x4, Row, Walk};
 use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE, Spans};
 use std::array::from_fn;
@@ -137,13 +137,12 @@ impl<'a> Backward<'a> {
         }
     }
 
-    /// As [`touch`], before the numbers of a block of rows are read, or written, in the order of columns: of all columns they lie side by side.
+    /// Touches the numbers of a block of rows before they are read, or written, in the order of columns: of all columns they lie side by side.
     #[inline(never)]
     fn touch_entries(&self, block: usize, numbers: &[f32]) {
         if self.chunks == 1 && self.pattern.by_column.blocks() > 1 {
             let (rows, offsets) = (self.pattern.by_column.block(block), &self.pattern.by_row.offsets);
-            let numbers = &numbers[offsets[rows.start] as usize..offsets[rows.end] as usize];
-            black_box(numbers.iter().step_by(16).fold(0, |seen, number| seen | number.to_bits()));
+            touch_numbers(&numbers[offsets[rows.start] as usize..offsets[rows.end] as usize]);
         }
     }
 }
@@ -414,13 +413,16 @@ fn sddmm_32(dy: [&Row; 2], x: [[F32x4; 4]; 2]) -> [F32x4; 2] {
     })
 }
 
-/// dY through relu, given its output `y`: 0 wherever that was not positive. Panels; overwrites `out`.
-pub fn through_relu(dy: &[Row], y: &[Row], out: &mut [Row]) {
+/// dY through relu, given its output `y`: 0 wherever that was not positive. Panels; overwrites `out`, and adds it to `d_bias`, see [`bias`].
+pub fn through_relu(dy: &[Row], y: &[Row], out: &mut [Row], d_bias: &mut [f32]) {
     assert!(dy.len() == y.len());
-    for ((dy, y), out) in dy.iter().zip(y).zip(out) {
+    let through = dy.iter().zip(y).zip(out).map(|((dy, y), out)| {
         let (dy, y) = (dy.lanes(), y.lanes());
-        out.set(std::array::from_fn(|v| dy[v].where_positive(y[v])));
-    }
+        let through = from_fn(|v| dy[v].where_positive(y[v]));
+        out.set(through);
+        through
+    });
+    add_lines(through, d_bias);
 }
 
 /// The same on flat numbers, in place.
@@ -434,11 +436,15 @@ pub fn where_positive(dy: &mut [f32], y: &[f32]) {
 
 /// `dBias[o] += Σ dY[·, o]` over panels, or the pixels of one, and lanes: `dy [..][out]`, `d_bias [out]`.
 pub fn bias(dy: &[Row], d_bias: &mut [f32]) {
-    assert!(dy.len().is_multiple_of(d_bias.len().max(1)));
+    add_lines(dy.iter().map(Row::lanes), d_bias);
+}
+
+#[inline(always)]
+fn add_lines(mut lines: impl ExactSizeIterator<Item = [F32x4; 4]>, d_bias: &mut [f32]) {
+    assert!(lines.len().is_multiple_of(d_bias.len()));
     let mut sums = vec![F32x4::splat(0.0); d_bias.len()];
-    for lines in dy.chunks_exact(sums.len().max(1)) {
-        for (dy, sum) in lines.iter().zip(&mut sums) {
-            let [a, b, c, d] = dy.lanes();
+    while lines.len() > 0 {
+        for (sum, [a, b, c, d]) in sums.iter_mut().zip(&mut lines) {
             *sum = *sum + ((a + b) + (c + d));
         }
     }

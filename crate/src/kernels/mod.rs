@@ -25,7 +25,7 @@
 //! The others: [`dense`] (the dense product, for `fastDense`), [`full`] (the products of a layer that has all or most of its weights), [`backward_rows`] (the backward pass for few samples, and for large layers), [`layer`] (which of them it takes), [`conv_dense`], [`depthwise`] and [`pool`] (dense convolutions and max pooling, for `trainingKernels`), [`window`] (their geometry), [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
 //! [`random`] (numbers by hash), [`seeded`] (Top-KAST without its whole vector), [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
 
-use crate::lanes::{F32x4, Row};
+use crate::lanes::Row;
 
 pub mod backward;
 pub mod backward_rows;
@@ -67,8 +67,12 @@ fn touching_pays(all: usize, lines: usize, entries: usize) -> bool {
 
 /// Reads a number of each line, from the first to the last, which the hardware foresees and fetches ahead. In the order of the entries, which it cannot
 /// foresee, a product would wait for most of them: twice the time where they come from memory.
-#[inline(never)]
 fn touch(lines: &[Row]) {
-    let sum = lines.iter().fold(F32x4::splat(0.0), |sum, line| sum + line.lanes()[0]);
-    std::hint::black_box(sum.sum());
+    touch_numbers(Row::numbers(lines));
+}
+
+/// The same of lines that may begin anywhere.
+#[inline(never)]
+fn touch_numbers(numbers: &[f32]) {
+    std::hint::black_box(numbers.iter().step_by(PANEL).fold(0, |seen, number| seen | number.to_bits()));
 }

@@ -248,14 +248,17 @@ fn a_layer_with_all_weights_has_the_bits_of_its_chunks() {
 }
 
 #[test]
-fn relu_masks_dy_where_its_output_was_not_positive() {
+fn relu_masks_dy_where_its_output_was_not_positive_and_adds_it_to_the_bias() {
     let (batch, features) = (17, 5);
     let mut random = Random(3);
     let (dy, y) = (random.whole_numbers(batch * features), random.whole_numbers(batch * features));
     let mut out = vec![Row::ZERO; panels(batch) * features];
-    backward::through_relu(&packed(&dy, batch, features), &packed(&y, batch, features), &mut out);
+    let [mut d_bias, mut of_masked] = [vec![3.0; features], vec![3.0; features]];
+    backward::through_relu(&packed(&dy, batch, features), &packed(&y, batch, features), &mut out, &mut d_bias);
     let expected: Vec<f32> = dy.iter().zip(&y).map(|(&dy, &y)| if y > 0.0 { dy } else { 0.0 }).collect();
     assert_eq!(unpacked(&out, batch, features), expected);
+    backward::bias(&out, &mut of_masked);
+    assert_eq!(d_bias, of_masked);
 }
 
 #[test]
