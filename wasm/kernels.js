@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '765bbd85086e1901';
+export const STAMP = '6e18c03784d1d4a1';

@@ -16,7 +16,7 @@ use crate::kernels::seeded::{self, Rank};
 use crate::kernels::top_k::NotANumber;
 use crate::kernels::window::Window;
 use crate::kernels::{depthwise, edit, layer, pack, panels, peak, pool, power, top_k};
-use crate::lanes::Row;
+use crate::lanes::{F32x4, Row};
 use crate::pattern::{CsrPattern, Indices};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
@@ -368,11 +368,9 @@ pub fn backward(
     // SAFETY: as above.
     let dx = (dx != 0).then(|| unsafe { slice_mut(dx, panels * cols) });
     with_scratch(|scratch| {
-        let mut dy = dy;
-        d_bias.fill(0.0);
-        if y == 0 {
-            backward::bias(dy, d_bias);
-        } else {
+        let mut sums = vec![F32x4::splat(0.0); rows];
+        let (mut dy, mut bias) = (dy, &mut sums[..]);
+        if y != 0 {
             if scratch.dy.len() < dy.len() {
                 // Not grown: there would be both for a moment, and room to spare for ever.
                 scratch.dy = Vec::new();
@@ -380,11 +378,12 @@ pub fn backward(
             }
             let through = &mut scratch.dy[..dy.len()];
             // SAFETY: the caller owns this address.
-            backward::through_relu(dy, unsafe { slice(y, panels * rows) }, through, d_bias);
-            dy = through;
+            backward::through_relu(dy, unsafe { slice(y, panels * rows) }, through, bias);
+            (dy, bias) = (through, &mut []);
         }
         let decay = Decay { forward: decay_forward, rest: decay_rest };
-        layer::backward(&Backward::new(pattern, values, x, dy, batch, decay), dx, d_values, &mut scratch.layer);
+        layer::backward(&Backward::new(pattern, values, x, dy, batch, decay), dx, d_values, bias, &mut scratch.layer);
+        d_bias.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum.sum());
     });
 }
 

@@ -8,8 +8,9 @@
 //!
 //! A large layer whose dY does not fit the caches waits for memory, unless its lines are touched in order first: 40 → 51 % at 4096×1024, density 0.05. What
 //! then remains is the way of values and gradients between row order and column order: 2 to 6 ns per entry beyond 262 144 of them, 10 in 16 384×16 384. Where a
-//! chunk has all columns these are touched in order as well, and dY is read but once: 87 → 73 cycles an entry in 65 536×1024, density 0.01. Tried for other chunks
-//! without gain: their lines touched row by row; values copied to where a chunk has them side by side, and gradients back; dY of the next panel touched meanwhile.
+//! chunk has all columns these are touched in order as well, and dY is read but once: 87 → 73 cycles an entry in 65 536×1024, density 0.01; 67 since it is added
+//! to dBias when it is touched. Tried for other chunks without gain: their lines touched row by row; values copied to where a chunk has them side by side, and
+//! gradients back; dY of the next panel touched meanwhile.
 //!
 //! For few samples, and some of a large layer, the order of rows is faster: see [`backward_rows`](super::backward_rows).
 //!
@@ -70,7 +71,8 @@ pub struct Backward<'a> {
     pub(super) batch: usize,
     pub(super) decay: Decay,
     chunks: usize,
-    touches: bool,
+    /// Whether lines of dY are touched before the entries read them.
+    pub(super) touches: bool,
 }
 
 impl<'a> Backward<'a> {
@@ -92,11 +94,13 @@ impl<'a> Backward<'a> {
     }
 
     /// Overwrites its part of `dx`, panels `[P][in]`, and of `d_values [nnz]`, before decay. Without `dx` (the first layer of a network) it computes `d_values`
-    /// alone. Cost over all chunks: (|A| + |B|)·batch multiply-adds; |B|·batch without `dx`. Memory: 20 bytes per entry
-    /// of a chunk's block, 16 without `dx`; 4 more where units go block by block.
-    pub fn chunk(&self, i: usize, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
+    /// alone. Where lines of dY are touched, the first chunk adds them to `bias` as well, unless it is empty: see [`add_lines`]. Cost over all chunks:
+    /// (|A| + |B|)·batch multiply-adds; |B|·batch without `dx`. Memory: 20 bytes per entry of a chunk's block, 16 without `dx`; 4 more where units go block
+    /// by block.
+    pub fn chunk(&self, i: usize, mut dx: Option<&mut [Row]>, d_values: &mut [f32], bias: &mut [F32x4], scratch: &mut Scratch) {
         assert!(d_values.len() == self.pattern.nnz());
         assert!(dx.as_ref().is_none_or(|dx| dx.len() == self.x.len()));
+        let bias = if i == 0 { bias } else { &mut [] };
         let by_column = &self.pattern.by_column;
         let columns = by_column.piece(i, self.chunks);
         let Scratch { positions: room, values, partial, .. } = scratch;
@@ -127,10 +131,10 @@ impl<'a> Backward<'a> {
             }
             let of = Block { of: self, block, first_column: columns.start, lines, values };
             match (dx.as_deref_mut(), by_column.indices()) {
-                (Some(dx), Indices::U16(_)) => of.both_products::<u16>(dx, partial),
-                (Some(dx), Indices::U32(_)) => of.both_products::<u32>(dx, partial),
-                (None, Indices::U16(_)) => of.sddmm::<u16>(partial),
-                (None, Indices::U32(_)) => of.sddmm::<u32>(partial),
+                (Some(dx), Indices::U16(_)) => of.both_products::<u16>(dx, partial, bias),
+                (Some(dx), Indices::U32(_)) => of.both_products::<u32>(dx, partial, bias),
+                (None, Indices::U16(_)) => of.sddmm::<u16>(partial, bias),
+                (None, Indices::U32(_)) => of.sddmm::<u32>(partial, bias),
             }
             self.touch_entries(block, d_values);
             sum_lanes(partial, positions, d_values);
@@ -172,20 +176,24 @@ impl<'a> Block<'a> {
         &self.of.dy[panel * rows..][..rows]
     }
 
-    /// Before the entries read them.
-    fn touch_dy(&self, panels: Range<usize>) {
+    /// Before the entries read them. Adds them to `bias` on the way, unless it is empty.
+    fn touch_dy(&self, panels: Range<usize>, bias: &mut [F32x4]) {
         if self.of.touches {
-            panels.for_each(|panel| touch(&self.dy(panel)[self.of.pattern.by_column.block(self.block)]));
+            let rows = self.of.pattern.by_column.block(self.block);
+            for panel in panels {
+                let dy = &self.dy(panel)[rows.clone()];
+                if bias.is_empty() { touch(dy) } else { add_lines(dy, &mut bias[rows.clone()]) }
+            }
         }
     }
 
     // Not inlined either: it would make `chunk` a large function.
     #[inline(never)]
-    fn both_products<I: Index>(&self, dx: &mut [Row], partial: &mut [[f32; 4]]) {
+    fn both_products<I: Index>(&self, dx: &mut [Row], partial: &mut [[f32; 4]], bias: &mut [F32x4]) {
         let cols = self.of.pattern.cols();
         let walks = self.connected() && !I::WIDE;
         for (panel, dx) in dx.chunks_exact_mut(cols).enumerate() {
-            self.touch_dy(panel..panel + 1);
+            self.touch_dy(panel..panel + 1, bias);
             match panel {
                 0 if walks => self.connected_columns::<true, I>(panel, dx, partial),
                 _ if walks => self.connected_columns::<false, I>(panel, dx, partial),
@@ -235,11 +243,11 @@ impl<'a> Block<'a> {
     }
 
     #[inline(never)]
-    fn sddmm<I: Index>(&self, partial: &mut [[f32; 4]]) {
+    fn sddmm<I: Index>(&self, partial: &mut [[f32; 4]], bias: &mut [F32x4]) {
         let panels = panels(self.of.batch);
         let paired = if I::WIDE { 0 } else { self.of.batch / PANEL / 2 };
         for pair in 0..paired {
-            self.touch_dy(2 * pair..2 * pair + 2);
+            self.touch_dy(2 * pair..2 * pair + 2, bias);
             match pair {
                 0 if self.connected() => self.connected_pair::<true, I>(0, partial),
                 _ if self.connected() => self.connected_pair::<false, I>(2 * pair, partial),
@@ -247,7 +255,7 @@ impl<'a> Block<'a> {
             }
         }
         for panel in 2 * paired..panels {
-            self.touch_dy(panel..panel + 1);
+            self.touch_dy(panel..panel + 1, bias);
             self.single_columns::<I>(panel, partial);
         }
     }
@@ -413,8 +421,8 @@ fn sddmm_32(dy: [&Row; 2], x: [[F32x4; 4]; 2]) -> [F32x4; 2] {
     })
 }
 
-/// dY through relu, given its output `y`: 0 wherever that was not positive. Panels; overwrites `out`, and adds it to `d_bias`, see [`bias`].
-pub fn through_relu(dy: &[Row], y: &[Row], out: &mut [Row], d_bias: &mut [f32]) {
+/// dY through relu, given its output `y`: 0 wherever that was not positive. Panels; overwrites `out`, and adds it to `bias` as [`add_lines`] does.
+pub fn through_relu(dy: &[Row], y: &[Row], out: &mut [Row], bias: &mut [F32x4]) {
     assert!(dy.len() == y.len());
     let through = dy.iter().zip(y).zip(out).map(|((dy, y), out)| {
         let (dy, y) = (dy.lanes(), y.lanes());
@@ -422,7 +430,7 @@ pub fn through_relu(dy: &[Row], y: &[Row], out: &mut [Row], d_bias: &mut [f32]) 
         out.set(through);
         through
     });
-    add_lines(through, d_bias);
+    add(through, bias);
 }
 
 /// The same on flat numbers, in place.
@@ -436,17 +444,23 @@ pub fn where_positive(dy: &mut [f32], y: &[f32]) {
 
 /// `dBias[o] += Σ dY[·, o]` over panels, or the pixels of one, and lanes: `dy [..][out]`, `d_bias [out]`.
 pub fn bias(dy: &[Row], d_bias: &mut [f32]) {
-    add_lines(dy.iter().map(Row::lanes), d_bias);
+    let mut sums = vec![F32x4::splat(0.0); d_bias.len()];
+    add_lines(dy, &mut sums);
+    d_bias.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum.sum());
+}
+
+/// The same before the lanes are added up: `bias [out]`.
+#[inline(never)]
+pub fn add_lines(dy: &[Row], bias: &mut [F32x4]) {
+    add(dy.iter().map(Row::lanes), bias);
 }
 
 #[inline(always)]
-fn add_lines(mut lines: impl ExactSizeIterator<Item = [F32x4; 4]>, d_bias: &mut [f32]) {
-    assert!(lines.len().is_multiple_of(d_bias.len()));
-    let mut sums = vec![F32x4::splat(0.0); d_bias.len()];
+fn add(mut lines: impl ExactSizeIterator<Item = [F32x4; 4]>, bias: &mut [F32x4]) {
+    assert!(lines.len().is_multiple_of(bias.len()));
     while lines.len() > 0 {
-        for (sum, [a, b, c, d]) in sums.iter_mut().zip(&mut lines) {
+        for (sum, [a, b, c, d]) in bias.iter_mut().zip(&mut lines) {
             *sum = *sum + ((a + b) + (c + d));
         }
     }
-    d_bias.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum.sum());
 }
