@@ -46,8 +46,9 @@ function toolchainPath() {
 const PANICS =
   /^(core::panicking::panic(_fmt|_const::\w+)?|core::option::expect_failed|core::result::unwrap_failed|(core::cell|std::thread::local)::panic_\w+|alloc::raw_vec::handle_error|alloc::alloc::handle_alloc_error|__rustc::(rust_begin_unwind|__rust_alloc_error_handler))(::h\w{16})?$/;
 
-/** Counts characters, to fill up a text to a width. No message of the crate gives one. */
-const PADDING = /^core::str::count::do_count_chars(::h\w{16})?$/;
+/** What fills a text up to a width, writes signs, and formats in other ways than `{}`: no message of the crate asks for it. And the panics' own. */
+const UNUSED =
+  /^(core::str::count::do_count_chars|<core::fmt::builders::DebugStruct>::finish|<.+ as core::fmt::(Write>::write_char|(Debug|LowerHex|UpperHex)>::fmt)|<std::panicking::panic_handler::.+>::(take_box|get|fmt))(::h\w{16})?$/;
 
 /**
  * The module with `unreachable` in those places. Panics end in that trap anyway, once they have composed a message for a standard error that wasm does
@@ -62,7 +63,7 @@ function withoutMessages(binaryen, binary) {
     // Some names tell the crate's own hash: core[c5930c85a12de822]::…
     const name = full.replaceAll(/\[\w+\]/g, '');
     const panics = results === binaryen.none && PANICS.test(name);
-    if (!panics && !PADDING.test(name)) continue;
+    if (!panics && !UNUSED.test(name)) continue;
     binaryen.Function.setBody(each, module.unreachable());
     found += Number(panics);
   }
