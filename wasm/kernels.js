@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '6e18c03784d1d4a1';
+export const STAMP = '003454f5cc98e717';

@@ -50,6 +50,9 @@ impl Tile {
     pub const ALL: [Tile; 2] = [Tile::S16x1, Tile::S32x1];
 }
 
+/// Samples up to which a panel has loops of its own. With more it goes like a full one: zeros go where no sample is once it is done.
+const FEW: usize = PANEL / 2;
+
 /// Entries of a piece of rows: the least work worth a chunk of its own.
 const PIECE: usize = 1 << 16;
 /// Enough for threads, one day.
@@ -139,8 +142,8 @@ impl<'a> Forward<'a> {
         let first = i / self.pieces * self.together();
         let last = panels(self.batch).min(first + self.together());
         let of = |panel: usize| &self.x[panel * cols..][..cols];
-        // Panels of more than eight samples take as long as full ones.
-        let pair = last - first == 2 && self.batch > (last - 1) * PANEL + PANEL / 2;
+        let samples = |panel: usize| self.batch - panel * PANEL;
+        let pair = last - first == 2 && samples(first + 1) > FEW;
         for block in 0..self.pattern.by_row.blocks() {
             let part = Part { of: self, block };
             // The pieces after the first find them there.
@@ -161,21 +164,17 @@ impl<'a> Forward<'a> {
             }
             for panel in first..last {
                 let (x, y) = (of(panel), &mut y[panel * rows..][..rows]);
-                match self.batch - panel * PANEL {
-                    samples @ ..5 if !I::WIDE => part.few::<1, 4, I>(lines.clone(), x, y, samples),
-                    samples @ ..9 if !I::WIDE => part.few::<2, 2, I>(lines.clone(), x, y, samples),
+                match samples(panel) {
+                    samples @ ..=4 if !I::WIDE => part.few::<1, 4, I>(lines.clone(), x, y, samples),
+                    samples @ ..=FEW if !I::WIDE => part.few::<2, 2, I>(lines.clone(), x, y, samples),
                     _ if connected && !I::WIDE => part.product::<1, false, false, I>(lines.clone(), [x], [y]),
                     _ => part.product::<1, true, true, I>(lines.clone(), [x], [y]),
                 }
             }
         }
-        let samples = self.batch - (last - 1) * PANEL;
-        if samples < PANEL && (samples > PANEL / 2 || I::WIDE) {
-            let beyond = beyond(samples);
-            for y in &mut y[(last - 1) * rows..][lines] {
-                let lanes = y.lanes();
-                y.set(std::array::from_fn(|v| lanes[v].without(beyond[v])));
-            }
+        let samples = samples(last - 1);
+        if samples < PANEL && (samples > FEW || I::WIDE) {
+            zero(beyond(samples), &mut y[(last - 1) * rows..][lines]);
         }
     }
 }
@@ -184,6 +183,13 @@ impl<'a> Forward<'a> {
 #[inline(always)]
 fn beyond(samples: usize) -> [I32x4; 4] {
     std::array::from_fn(|v| I32x4::ascending(4 * v as i32 + 1).above(I32x4::splat(samples as i32)))
+}
+
+fn zero(lanes: [I32x4; 4], rows: &mut [Row]) {
+    for row in rows {
+        let kept = row.lanes();
+        row.set(std::array::from_fn(|v| kept[v].without(lanes[v])));
+    }
 }
 
 /// One block of columns.
