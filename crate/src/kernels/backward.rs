@@ -7,10 +7,10 @@
 //! two sums: in one chain of eight multiply-adds waited for each other (51 % of peak instead of 64 %).
 //!
 //! A large layer whose dY does not fit the caches waits for memory, unless its lines are touched in order first: 40 → 51 % at 4096×1024, density 0.05. What
-//! then remains is the way of values and gradients between row order and column order: 2 to 6 ns per entry beyond 262 144 of them, 10 in 16 384×16 384. Where a
-//! chunk has all columns these are touched in order as well, and dY is read but once: 87 → 73 cycles an entry in 65 536×1024, density 0.01; 67 since it is added
-//! to dBias when it is touched. Tried for other chunks without gain: their lines touched row by row; values copied to where a chunk has them side by side, and
-//! gradients back; dY of the next panel touched meanwhile.
+//! then remains is the way of values and gradients between row order and column order: 2 to 6 ns per entry beyond 262 144 of them, 7 to 10 in 16 384×16 384,
+//! most of it to load the values. Where a chunk has all columns these are touched in order as well, and dY is read but once: 87 → 73 cycles an entry in
+//! 65 536×1024, density 0.01; 67 since it is added to dBias when it is touched. Tried for other chunks without gain: their lines touched row by row; values copied
+//! to where a chunk has them side by side, and gradients back; dY of the next panel touched meanwhile.
 //!
 //! For few samples, and some of a large layer, the order of rows is faster: see [`backward_rows`](super::backward_rows).
 //!
