@@ -9,18 +9,17 @@ pub(crate) struct Block {
     pub width: usize,
     /// Entries per line and block below which a sum's way to memory and back costs more than the cache saves.
     least: usize,
-    /// Entries of all lines beyond which the short runs of a block come from memory too slowly.
-    most: usize,
+    /// Entries of all lines beyond which those of a block come from memory, and had better lie side by side.
+    scattered: usize,
 }
 
 /// Features or units of two panels that keep a quarter of a second-level cache of 1 MB. At 8192×8192, density 0.05, forward 48 → 53 % of peak against `FAR`;
 /// backward at 4096×4096, 0.1, 57 → 67 % against one block, mostly because a block then has entries of more columns, whose values lie side by side.
-pub(crate) const MIDDLE: Block = Block { width: 2048, least: 32, most: usize::MAX };
+pub(crate) const MIDDLE: Block = Block { width: 2048, least: 32, scattered: 0 };
 /// Half of it. Of 16 384×16 384 at 0.01, backward, `MIDDLE` would make 39 → 35 %.
-const FAR: Block = Block { width: 4096, least: 8, most: usize::MAX };
-/// Features of which two panels fill a first-level cache of 48 kB: forward 64 → 67 % of peak at 1024×1024, density 0.2; of 2048×2048 it would be 61 → 54.
-/// Without fused multiply-add one panel at a time goes through, and gains nothing.
-const NEAR: Block = Block { width: 384, least: 52, most: if cfg!(target_feature = "relaxed-simd") { 1 << 18 } else { 0 } };
+const FAR: Block = Block { width: 4096, least: 8, scattered: 0 };
+/// Features of which two panels fill a first-level cache of 48 kB. Whether it pays is for the machine to say: see [`Tile`](crate::kernels::forward::Tile).
+const NEAR: Block = Block { width: 384, least: 12, scattered: 1 << 18 };
 
 /// Where the entries of a `[rows, cols]` matrix are, in CSR form, and the same entries in column order for the backward pass.
 ///
@@ -31,7 +30,8 @@ const NEAR: Block = Block { width: 384, least: 52, most: if cfg!(target_feature 
 /// slice: compare lengths.
 ///
 /// Memory: 8 bytes per entry (10 where features or units are more than 65 536, 12 where both are), and 8 per row and column. Made when a product first asks
-/// for it: where products go in blocks up to 1 more per entry, and beyond 2048 features up to 3 (5).
+/// for it: where products go in blocks up to 1 more per entry; of more than 262 144 entries, or beyond 2048 features, up to 3 (5), for each of the two widths
+/// of blocks that forward products try.
 ///
 /// ```text
 ///   W = ┌ a . b ┐   row_offsets  0 2 3      col_indices  0 2 | 1      values  a b | c
@@ -56,12 +56,39 @@ pub(crate) struct Runs {
     /// The other coordinate of each entry, a column or a row, below `bound`. Private: nothing may write to it.
     indices: Indices,
     bound: usize,
-    blocks: usize,
-    connected: bool,
-    /// See [`Runs::lines`].
+    /// Whether there is no B∖A.
+    one_run: bool,
+    far: Blocks,
+    near: Blocks,
+}
+
+/// Blocks of neighbouring indices that a product takes one after the other.
+#[derive(Debug)]
+struct Blocks {
+    count: usize,
+    scattered: bool,
+    /// See [`Blocked::lines`].
     borders: OnceLock<Vec<u32>>,
-    /// See [`Runs::block_by_block`].
+    /// See [`Blocked::block_by_block`].
     block_by_block: OnceLock<Box<Runs>>,
+}
+
+impl Blocks {
+    /// The first of the `kinds` that pays for a product over so many `entries` of `lines` with indices below `bound`; one block where none does.
+    fn new(kinds: &[Block], lines: usize, bound: usize, entries: usize) -> Self {
+        let least = |kind: &Block| (kind.least * bound.div_ceil(kind.width)) as u64 * lines as u64;
+        let kind = kinds.iter().find(|kind| least(kind) <= entries as u64);
+        let count = kind.map_or(1, |kind| bound.div_ceil(kind.width)).max(1);
+        let scattered = count > 1 && kind.is_some_and(|kind| entries > kind.scattered);
+        Self { count, scattered, borders: OnceLock::new(), block_by_block: OnceLock::new() }
+    }
+}
+
+/// Entries whose product goes block by block, or all at once where there is but one block.
+#[derive(Clone, Copy)]
+pub(crate) struct Blocked<'a> {
+    runs: &'a Runs,
+    blocks: &'a Blocks,
 }
 
 /// What some lines have in A and in B∖A, whole or in one block.
@@ -203,7 +230,7 @@ impl CsrPattern {
         let (by_column, row_position) = column_order(cols, &row_offsets, &row_splits, &col_indices);
         let nnz_of_a = row_splits.iter().zip(&row_offsets).map(|(split, start)| (split - start) as usize).sum();
         // The forward pass is over A.
-        let by_row = Runs::new(row_offsets, row_splits, col_indices, cols, &[NEAR, MIDDLE, FAR], nnz_of_a);
+        let by_row = Runs::new(row_offsets, row_splits, col_indices, cols, [&[MIDDLE, FAR], &[NEAR]], nnz_of_a);
         Ok(Self { by_row, by_column, row_position, nnz_of_a })
     }
 
@@ -267,21 +294,22 @@ pub(crate) fn places(rows: usize, cols: usize) -> usize {
 }
 
 impl Runs {
-    /// Indices below `bound`, in the first of the `kinds` of blocks that pays for a product over so many `entries`.
-    fn new(offsets: Vec<u32>, splits: Vec<u32>, indices: Vec<u32>, bound: usize, kinds: &[Block], entries: usize) -> Self {
-        let least = |kind: &Block| (kind.least * bound.div_ceil(kind.width)) as u64 * splits.len() as u64;
-        let pays = |kind: &&Block| least(kind) <= entries as u64 && entries <= kind.most;
-        let blocks = kinds.iter().find(pays).map_or(1, |kind| bound.div_ceil(kind.width)).max(1);
-        Self {
-            connected: blocks == 1 && splits == offsets[1..],
-            offsets,
-            splits,
-            indices: Indices::new(indices, bound),
-            bound,
-            blocks,
-            borders: OnceLock::new(),
-            block_by_block: OnceLock::new(),
-        }
+    /// Indices below `bound`, and the kinds of blocks to choose from, for a product over so many `entries`: far ones and near ones.
+    fn new(offsets: Vec<u32>, splits: Vec<u32>, indices: Vec<u32>, bound: usize, kinds: [&[Block]; 2], entries: usize) -> Self {
+        let [far, near] = kinds.map(|kinds| Blocks::new(kinds, splits.len(), bound, entries));
+        Self { one_run: splits == offsets[1..], offsets, splits, indices: Indices::new(indices, bound), bound, far, near }
+    }
+
+    /// Blocks for the second-level cache; one where all indices fit it, or where so few entries would fall to a line of a block that it does not pay.
+    #[inline(always)]
+    pub fn far(&self) -> Blocked<'_> {
+        Blocked { runs: self, blocks: &self.far }
+    }
+
+    /// Blocks for the first-level cache, or the far ones where these would be too many.
+    #[inline(always)]
+    pub fn near(&self) -> Blocked<'_> {
+        if self.near.count > 1 { Blocked { runs: self, blocks: &self.near } } else { self.far() }
     }
 
     pub fn indices(&self) -> &Indices {
@@ -305,32 +333,40 @@ impl Runs {
         border(i)..border(i + 1)
     }
 
-    /// Blocks of neighbouring indices that a product had better take one after the other; 1 where they all fit the cache, or where so few entries
-    /// would fall to a line of a block that it does not pay.
-    pub fn blocks(&self) -> usize {
-        self.blocks
+    /// `(start, split, end)` of one line.
+    #[inline(always)]
+    pub fn line(&self, i: usize) -> (usize, usize, usize) {
+        (self.offsets[i] as usize, self.splits[i] as usize, self.offsets[i + 1] as usize)
+    }
+}
+
+impl<'a> Blocked<'a> {
+    pub fn count(self) -> usize {
+        self.blocks.count
     }
 
     /// Whether what a product takes of each line follows what it took of the line before: there is one block, and no B∖A.
-    pub fn connected(&self) -> bool {
-        self.connected
+    pub fn connected(self) -> bool {
+        self.blocks.count == 1 && self.runs.one_run
     }
 
-    /// The indices of one of them.
-    pub fn block(&self, block: usize) -> Range<usize> {
-        let width = self.bound.div_ceil(self.blocks);
-        let border = |block: usize| (block * width).min(self.bound);
+    /// The indices of one block.
+    pub fn block(self, block: usize) -> Range<usize> {
+        let bound = self.runs.bound;
+        let width = bound.div_ceil(self.blocks.count);
+        let border = |block: usize| (block * width).min(bound);
         border(block)..border(block + 1)
     }
 
     /// Some lines, or what they have in one of the blocks. Where blocks begin is found once, in O(nnz), and kept: 8 bytes per line and block, at
     /// most one per entry.
     #[inline(never)]
-    pub fn lines<'a>(&'a self, lines: Range<usize>, block: usize) -> Lines<'a> {
-        let (all, blocks) = (self.splits.len(), self.blocks);
-        let (mut a, mut a_end, mut rest, mut rest_end) = (&*self.offsets, &*self.splits, &*self.splits, &self.offsets[1..]);
+    pub fn lines(self, lines: Range<usize>, block: usize) -> Lines<'a> {
+        let Runs { offsets, splits, .. } = self.runs;
+        let (all, blocks) = (splits.len(), self.blocks.count);
+        let (mut a, mut a_end, mut rest, mut rest_end) = (&offsets[..], &splits[..], &splits[..], &offsets[1..]);
         if blocks > 1 {
-            let borders = self.borders.get_or_init(|| self.find_borders());
+            let borders = self.blocks.borders.get_or_init(|| self.find_borders());
             let begin = |block: usize| borders[2 * all * (block - 1)..][..2 * all].split_at(all);
             if block > 0 {
                 (a, rest) = begin(block);
@@ -345,35 +381,36 @@ impl Runs {
 
     /// A in the order of the blocks: the lines of the first, then those of the second; line `i` of block `b` is line `b·lines + i` here. `None` where all
     /// entries fit a cache. Where they come from memory, a line's run in a block ends before the hardware has seen that it is one.
-    pub fn block_by_block(&self) -> Option<&Runs> {
-        let far = self.blocks > 1 && self.block(0).len() > NEAR.width;
-        far.then(|| {
-            &**self.block_by_block.get_or_init(|| {
+    pub fn block_by_block(self) -> Option<&'a Runs> {
+        self.blocks.scattered.then(|| {
+            &**self.blocks.block_by_block.get_or_init(|| {
+                let Runs { offsets: begin, splits, indices: all, bound, .. } = self.runs;
                 let (mut offsets, mut indices) = (vec![0], Vec::new());
-                let mut next = self.offsets.clone();
-                for block in 0..self.blocks {
+                let mut next = begin.clone();
+                for block in 0..self.blocks.count {
                     let border = self.block(block).end;
-                    for (next, &end) in next.iter_mut().zip(&self.splits) {
+                    for (next, &end) in next.iter_mut().zip(splits) {
                         let start = *next;
                         *next = self.reach(start, end, border);
-                        (start..*next).for_each(|i| indices.push(self.indices.get(i as usize) as u32));
+                        (start..*next).for_each(|i| indices.push(all.get(i as usize) as u32));
                         offsets.push(indices.len() as u32);
                     }
                 }
                 let splits = offsets[1..].to_vec();
-                Box::new(Runs::new(offsets, splits, indices, self.bound, &[], 0))
+                Box::new(Runs::new(offsets, splits, indices, *bound, [&[], &[]], 0))
             })
         })
     }
 
     /// For each block but the first: where it begins in A, for each line, and where in B∖A.
     #[cold]
-    fn find_borders(&self) -> Vec<u32> {
-        let lines = self.splits.len();
-        let ends: Vec<u32> = self.splits.iter().chain(&self.offsets[1..]).copied().collect();
-        let mut next: Vec<u32> = self.offsets[..lines].iter().chain(&self.splits).copied().collect();
-        let mut borders = Vec::with_capacity((self.blocks - 1) * ends.len());
-        for block in 1..self.blocks {
+    fn find_borders(self) -> Vec<u32> {
+        let Runs { offsets, splits, .. } = self.runs;
+        let lines = splits.len();
+        let ends: Vec<u32> = splits.iter().chain(&offsets[1..]).copied().collect();
+        let mut next: Vec<u32> = offsets[..lines].iter().chain(splits).copied().collect();
+        let mut borders = Vec::with_capacity((self.blocks.count - 1) * ends.len());
+        for block in 1..self.blocks.count {
             let border = self.block(block).start;
             for (next, &end) in next.iter_mut().zip(&ends) {
                 *next = self.reach(*next, end, border);
@@ -385,17 +422,11 @@ impl Runs {
 
     /// Where a run that goes on at `next`, and ends at `end`, gets to the index `border`.
     #[inline(never)]
-    fn reach(&self, mut next: u32, end: u32, border: usize) -> u32 {
-        while next < end && self.indices.get(next as usize) < border {
+    fn reach(self, mut next: u32, end: u32, border: usize) -> u32 {
+        while next < end && self.runs.indices.get(next as usize) < border {
             next += 1;
         }
         next
-    }
-
-    /// `(start, split, end)` of one line.
-    #[inline(always)]
-    pub fn line(&self, i: usize) -> (usize, usize, usize) {
-        (self.offsets[i] as usize, self.splits[i] as usize, self.offsets[i + 1] as usize)
     }
 }
 
@@ -493,5 +524,5 @@ fn column_order(cols: usize, row_offsets: &[u32], row_splits: &[u32], col_indice
         }
     }
     let entries = row_indices.len();
-    (Runs::new(offsets, splits, row_indices, rows, &[MIDDLE, FAR], entries), row_position)
+    (Runs::new(offsets, splits, row_indices, rows, [&[MIDDLE, FAR], &[]], entries), row_position)
 }

@@ -6,42 +6,45 @@ import { releasePattern } from '../../ts/wasm/kernels.js';
 import { setTile, type Tile, tiles } from '../../ts/wasm/tiles.js';
 import { forward } from '../support/products.js';
 
-const [ROWS, COLS] = [70, 90];
+const TILES = ['16x1', '32x1', '32x1x384'] as const;
+/** Columns of two blocks of the last tile. */
+const [ROWS, COLS] = [70, 500];
+const NNZ = 5000;
 const random = new Random(2);
 const numbers = (n: number) => Float32Array.from({ length: n }, () => random.next() - 0.5);
 
 afterEach(() => setTile(undefined));
 
 test.each([1, 4, 7, 8, 16, 24, 25, 31, 33, 48, 70])('every tile gives the same bits, batch %d', (batch) => {
-  const pattern = randomPattern(ROWS, COLS, 900, 1);
+  const pattern = randomPattern(ROWS, COLS, NNZ, 1);
   const [x, values] = [numbers(batch * COLS), numbers(pattern.nnz)];
   const run = (tile: Tile | undefined) => {
     setTile(tile);
     return Buffer.from(forward(pattern, batch, x, values, undefined, false).buffer);
   };
   const expected = run('16x1');
-  for (const tile of ['32x1', undefined] as const) expect(run(tile).equals(expected), tile).toBe(true);
+  for (const tile of ['32x1', '32x1x384', undefined] as const) expect(run(tile).equals(expected), tile).toBe(true);
   releasePattern(pattern);
 });
 
 test('after some calls of a shape the fastest stays', () => {
-  const pattern = randomPattern(71, COLS, 900, 1);
+  const pattern = randomPattern(71, COLS, NNZ, 1);
   const [x, values] = [numbers(64 * COLS), numbers(pattern.nnz)];
   const mine = () => tiles().find(({ rows }) => rows === 71);
   expect(mine()).toBeUndefined();
   for (let i = 0; i < 64; i++) forward(pattern, 64, x, values, undefined, false);
-  expect(mine()).toMatchObject({ rows: 71, cols: COLS, density: 900 / (71 * COLS), tile: undefined });
+  expect(mine()).toMatchObject({ rows: 71, cols: COLS, density: NNZ / (71 * COLS), tile: undefined });
   for (const begin = performance.now(); performance.now() - begin < 300; ) forward(pattern, 64, x, values, undefined, false);
-  for (let i = 0; i < 64; i++) forward(pattern, 64, x, values, undefined, false);
+  for (let i = 0; i < 96; i++) forward(pattern, 64, x, values, undefined, false);
   const found = mine();
-  const ps = found?.ps as Record<Tile, number>;
-  expect(Math.min(ps['16x1'], ps['32x1'])).toBeGreaterThan(0);
-  expect(found?.tile).toBe(ps['16x1'] <= ps['32x1'] ? '16x1' : '32x1');
+  const ps = TILES.map((tile) => found?.ps[tile] ?? 0);
+  expect(Math.min(...ps)).toBeGreaterThan(0);
+  expect(found?.tile).toBe(TILES[ps.indexOf(Math.min(...ps))]);
   releasePattern(pattern);
 });
 
 test('batches of two sizes that take turns are measured alike', () => {
-  const pattern = randomPattern(72, COLS, 900, 1);
+  const pattern = randomPattern(72, COLS, NNZ, 1);
   const values = numbers(pattern.nnz);
   const packed = [32, 512].map((batch) => numbers(batch * COLS));
   // A clock that each sample of the batch moves on by as much, whichever the tile.
@@ -50,29 +53,29 @@ test('batches of two sizes that take turns are measured alike', () => {
     now += batch;
     return now;
   });
-  for (let i = 0; i < 64 + 48 + 8; i++) {
+  for (let i = 0; i < 64 + 72 + 8; i++) {
     batch = [32, 512][i % 2];
     forward(pattern, batch, packed[i % 2], values, undefined, false);
   }
   vi.restoreAllMocks();
   const ps = tiles().find(({ rows }) => rows === 72)?.ps as Record<Tile, number>;
   expect(ps['16x1']).toBeGreaterThan(0);
-  expect(ps['16x1']).toBeCloseTo(ps['32x1']);
+  for (const tile of TILES) expect(ps[tile]).toBeCloseTo(ps['16x1']);
   releasePattern(pattern);
 });
 
 test('what others take away in one row does not decide', () => {
-  const pattern = randomPattern(74, COLS, 900, 1);
+  const pattern = randomPattern(74, COLS, NNZ, 1);
   const [x, values] = [numbers(64 * COLS), numbers(pattern.nnz)];
-  // Four calls of the slow tile, four of the fast one, and so on.
+  // Four calls of a slow tile, four of the fast one, four of another slow one, and so on.
   let [now, cost] = [0, 0];
   vi.spyOn(performance, 'now').mockImplementation(() => {
     now += cost;
     return now;
   });
-  for (let i = 0; i < 64 + 48; i++) {
-    const slow = i % 8 < 4;
-    cost = i === 85 ? 10_000 : slow ? 8 : 6;
+  for (let i = 0; i < 72 + 72; i++) {
+    const fast = i % 12 >= 4 && i % 12 < 8;
+    cost = i === 90 ? 10_000 : fast ? 6 : 8;
     forward(pattern, 64, x, values, undefined, false);
   }
   vi.restoreAllMocks();
@@ -104,5 +107,5 @@ test('a layer without weights needs no choice, even by a coarse clock', () => {
 });
 
 test('a tile that does not exist is refused', () => {
-  expect(() => setTile('8x8' as Tile)).toThrow('setTile tile: expected 16x1 or 32x1, received "8x8"');
+  expect(() => setTile('8x8' as Tile)).toThrow('setTile tile: expected 16x1 or 32x1 or 32x1x384, received "8x8"');
 });

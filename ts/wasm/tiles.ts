@@ -3,8 +3,11 @@
 
 import { OptionError } from '../errors.js';
 
-/** As in `Tile::ALL` of crate/src/kernels/forward.rs: samples × output rows in registers. Of a convolution the second takes two places of 16 samples. */
-const TILES = ['16x1', '32x1'] as const;
+/**
+ * As in `Tile::ALL` of crate/src/kernels/forward.rs: samples × output rows in registers, the last with 384 features at a time, which a first-level cache
+ * holds. Of a convolution the second takes two places of 16 samples.
+ */
+const TILES = ['16x1', '32x1', '32x1x384'] as const;
 export type Tile = (typeof TILES)[number];
 
 /** Of one panel of 16 samples, or a second with 8 or fewer, all tiles are the same. */
@@ -25,7 +28,7 @@ interface Trial {
   counted: number;
   /** Picoseconds per weight and sample of the calls in a row so far. */
   row: number;
-  /** The slowest row of each tile. One interruption must not decide for good. */
+  /** The slowest row of each tile to be tried. One interruption must not decide for good. */
   readonly worst: number[];
   /** The other rows, added up: a sum, because browsers round each time to 5 or 100 µs. */
   readonly spent: number[];
@@ -35,16 +38,16 @@ const trials = new Map<string, Trial>();
 let forced: number | undefined;
 
 /**
- * What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each, unfinished sums until one is
- * chosen.
+ * What has been tried, for a look: shape, density when first met, the tile in use, and picoseconds per weight and sample of each that there is for this kind
+ * of layer, unfinished sums until one is chosen.
  */
-export function tiles(): { rows: number; cols: number; density: number; tile: Tile | undefined; ps: Record<Tile, number> }[] {
+export function tiles(): { rows: number; cols: number; density: number; tile: Tile | undefined; ps: Partial<Record<Tile, number>> }[] {
   return [...trials.values()].map(({ rows, cols, density, counted, spent }) => ({
     rows,
     cols,
     density,
-    tile: counted < TOTAL ? undefined : TILES[fastest(spent)],
-    ps: Object.fromEntries(TILES.map((tile, i) => [tile, spent[i] / (COUNTED - IN_A_ROW)])) as Record<Tile, number>,
+    tile: counted < enough(spent) ? undefined : TILES[fastest(spent)],
+    ps: Object.fromEntries(spent.map((ps, i) => [TILES[i], ps / (COUNTED - IN_A_ROW)])),
   }));
 }
 
@@ -55,7 +58,7 @@ export function setTile(tile: Tile | undefined): void {
   forced = i;
 }
 
-const TOTAL = TILES.length * COUNTED;
+const enough = (spent: readonly number[]) => spent.length * COUNTED;
 const fastest = (spent: readonly number[]) => spent.indexOf(Math.min(...spent));
 
 /** Runs a product with a tile, of so many samples: of a convolution, places of its window over all images. */
@@ -75,6 +78,8 @@ export function withTile(
   const key = `${rows} ${cols} ${Math.ceil(-Math.log2(nnz / (rows * cols)))} ${kind}`;
   let trial = trials.get(key);
   if (!trial) {
+    // To a convolution the last is the same as the one before.
+    const none = kind === 'dense' ? [0, 0, 0] : [0, 0];
     trial = {
       rows,
       cols,
@@ -83,20 +88,20 @@ export function withTile(
       calls: 0,
       counted: 0,
       row: 0,
-      worst: [0, 0],
-      spent: [0, 0],
+      worst: none,
+      spent: [...none],
     };
     trials.set(key, trial);
   }
-  if (trial.counted >= TOTAL) {
+  if (trial.counted >= enough(trial.spent)) {
     run(fastest(trial.spent));
     return;
   }
-  const tile = Math.floor(trial.calls / IN_A_ROW) % TILES.length;
+  const tile = Math.floor(trial.calls / IN_A_ROW) % trial.spent.length;
   const begin = performance.now();
   // From the beginning of a round, so that all tiles are counted as often.
   const warm = trial.calls >= WARMUP && begin - trial.begun >= WARMUP_MS;
-  const counts = trial.counted > 0 || (warm && trial.calls % (IN_A_ROW * TILES.length) === 0);
+  const counts = trial.counted > 0 || (warm && trial.calls % (IN_A_ROW * trial.spent.length) === 0);
   run(tile);
   if (counts) {
     trial.row += ((performance.now() - begin) * 1e9) / (nnz * samples);

@@ -81,8 +81,9 @@ impl<'a> Backward<'a> {
         assert!(values.len() == pattern.nnz());
         assert!(x.len() == panels(batch) * pattern.cols());
         assert!(dy.len() == panels(batch) * pattern.rows());
-        let blocks = pattern.by_column.blocks();
-        let entries = if blocks > 1 && pattern.by_column.block(0).len() <= MIDDLE.width { BLOCK / 2 } else { BLOCK };
+        let by_column = pattern.by_column.far();
+        let blocks = by_column.count();
+        let entries = if blocks > 1 && by_column.block(0).len() <= MIDDLE.width { BLOCK / 2 } else { BLOCK };
         let most = entries * blocks;
         // Rounded to the nearest: of one half too large dY is read once, of two half empty ones twice.
         let chunks = ((pattern.nnz() + most / 2) / most).max(1);
@@ -102,12 +103,12 @@ impl<'a> Backward<'a> {
         assert!(dx.as_ref().is_none_or(|dx| dx.len() == self.x.len()));
         let bias = if i == 0 { bias } else { &mut [] };
         let by_column = &self.pattern.by_column;
-        let columns = by_column.piece(i, self.chunks);
+        let (blocks, columns) = (by_column.far(), by_column.piece(i, self.chunks));
         let Scratch { positions: room, values, partial, .. } = scratch;
-        for block in 0..by_column.blocks() {
-            let lines = by_column.lines(columns.clone(), block);
+        for block in 0..blocks.count() {
+            let lines = blocks.lines(columns.clone(), block);
             let all = &self.pattern.row_position;
-            let positions = if by_column.blocks() == 1 {
+            let positions = if blocks.count() == 1 {
                 // Whole columns follow one another.
                 &all[by_column.offsets[columns.start] as usize..by_column.offsets[columns.end] as usize]
             } else {
@@ -144,8 +145,9 @@ impl<'a> Backward<'a> {
     /// Touches the numbers of a block of rows before they are read, or written, in the order of columns: of all columns they lie side by side.
     #[inline(never)]
     fn touch_entries(&self, block: usize, numbers: &[f32]) {
-        if self.chunks == 1 && self.pattern.by_column.blocks() > 1 {
-            let (rows, offsets) = (self.pattern.by_column.block(block), &self.pattern.by_row.offsets);
+        let blocks = self.pattern.by_column.far();
+        if self.chunks == 1 && blocks.count() > 1 {
+            let (rows, offsets) = (blocks.block(block), &self.pattern.by_row.offsets);
             touch_numbers(&numbers[offsets[rows.start] as usize..offsets[rows.end] as usize]);
         }
     }
@@ -163,7 +165,7 @@ struct Block<'a> {
 
 impl<'a> Block<'a> {
     fn connected(&self) -> bool {
-        self.of.pattern.by_column.connected()
+        self.of.pattern.by_column.far().connected()
     }
 
     fn x(&self, panel: usize) -> &'a [Row] {
@@ -179,7 +181,7 @@ impl<'a> Block<'a> {
     /// Before the entries read them. Adds them to `bias` on the way, unless it is empty.
     fn touch_dy(&self, panels: Range<usize>, bias: &mut [F32x4]) {
         if self.of.touches {
-            let rows = self.of.pattern.by_column.block(self.block);
+            let rows = self.of.pattern.by_column.far().block(self.block);
             for panel in panels {
                 let dy = &self.dy(panel)[rows.clone()];
                 if bias.is_empty() { touch(dy) } else { add_lines(dy, &mut bias[rows.clone()]) }

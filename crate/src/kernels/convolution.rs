@@ -282,7 +282,7 @@ impl Convolution {
         for row in places(&window.rows, &lists.rows, Direction::Forward, rows) {
             let mut at = 0;
             while let Some(col) = across.get(at) {
-                let pair = tile == Tile::S32x1 && across.get(at + 1).is_some_and(|next| next.taps == col.taps);
+                let pair = tile != Tile::S16x1 && across.get(at + 1).is_some_and(|next| next.taps == col.taps);
                 let step = if pair { 2 } else { 1 };
                 let y;
                 (y, rest) = std::mem::take(&mut rest).split_at_mut(step * window.filters);

@@ -1,16 +1,20 @@
 //! `Y = act(X·Wᵀ + b)` over the forward set A (SpMM).
 //!
-//! What limits it: loads. One vector of X is loaded for each multiply-add, besides the index and the weight, two in a cycle. Weights come four at once, to be
+//! What limits it: loads. One vector of X is loaded for each multiply-add, besides the index and the weight, two in a cycle (figures are of an AMD EPYC where
+//! nothing else is said). Weights come four at once, to be
 //! spread from a register: 66 → 69 % of the multiply-add peak at densities of 0.05 and 0.1, 61 → 63 at 0.01 (see [`WeightedRows`]). Which tile comes close
 //! depends on the engine, so there are several and [`Tile`] says which to take:
 //!
 //! - A fused multiply-add takes four cycles and there are two units, so eight sums must be under way: 32 samples of one output row (68 to 71 % of
 //!   peak with relaxed-simd on Node 24; 16 samples 51 to 61 %).
+//! - The same, 384 features at a time, of which two panels fill a first-level cache of 48 kB. Sums then go to memory and back between blocks. Where loads are
+//!   what a core has enough of, three in a cycle (Intel), and the second-level cache is what it waits for, that is worth a lot: 68 → 78 % of peak at 0.1, 62 → 85
+//!   at 0.5, at 2048×2048 and 0.2 58 → 79. Where they are two in a cycle (AMD) it is 2 points less up to 35 entries a row and block, 2 to 5 more from 52 on.
 //! - Without fusion only the addition is in the chain and four sums do. Eight spill on older engines (Node 20: 35 to 47 %, against 62 to 64 %).
 //!
 //! Then, where lines are short, what lies between two of them. How long a line is a processor guesses wrong, so nothing there may wait for a load, or be decided
 //! anew for each line: see [`Walk`](crate::lanes::Walk). An entry takes 5.6 cycles for its 32 samples, what is between two lines 7; that makes 63 % at a
-//! density of 0.01, ten entries a line. And X of two panels beyond 384 features comes from the second-level cache: from the first an entry takes half a cycle less.
+//! density of 0.01, ten entries a line. From the first-level cache an entry takes half a cycle less.
 //!
 //! A layer that has all weights takes a dense product: see [`full`](super::full). One whose X does not fit the caches waits for memory, unless its lines are touched in
 //! order first, and its entries lie block by block: 18 → 43 % at 16 384×16 384, density 0.01.
@@ -21,7 +25,7 @@
 
 use super::{PANEL, panels, touch, touching_pays};
 use crate::lanes::{F32x4, FOURS, Gather, I32x4, Row, WeightedRows};
-use crate::pattern::{CsrPattern, Index, Indices, Runs, Spans};
+use crate::pattern::{Blocked, CsrPattern, Index, Indices, Runs, Spans};
 use std::ops::Range;
 
 /// What a layer applies to its sums. The other activations of tfjs run outside.
@@ -39,15 +43,17 @@ impl Activation {
     }
 }
 
-/// Samples × output rows in registers. All give the same bits: each output adds its terms in the order of the pattern.
+/// Samples × output rows in registers, and how many features at a time if not as many as the second-level cache holds. All give the same bits: each output
+/// adds its terms in the order of the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tile {
     S16x1,
     S32x1,
+    S32x1x384,
 }
 
 impl Tile {
-    pub const ALL: [Tile; 2] = [Tile::S16x1, Tile::S32x1];
+    pub const ALL: [Tile; 3] = [Tile::S16x1, Tile::S32x1, Tile::S32x1x384];
 }
 
 /// Samples up to which a panel has loops of its own. With more it goes like a full one: zeros go where no sample is once it is done.
@@ -67,10 +73,12 @@ pub struct Forward<'a> {
     pub(super) x: &'a [Row],
     pub(super) batch: usize,
     pub(super) activation: Activation,
-    tile: Tile,
+    /// Panels that go through together.
+    together: usize,
+    entries: Blocked<'a>,
     pieces: usize,
     touches: bool,
-    /// The entries of A in the order of the blocks, if that is the order of `values`.
+    /// Those of A in the order of the blocks, if that is the order of `values`.
     block_by_block: Option<&'a Runs>,
 }
 
@@ -88,10 +96,12 @@ impl<'a> Forward<'a> {
         assert!(values.len() == pattern.nnz());
         assert!(bias.is_none_or(|b| b.len() == pattern.rows()));
         assert!(x.len() == panels(batch) * pattern.cols());
+        let together = if tile == Tile::S16x1 { 1 } else { 2 };
+        let entries = if tile == Tile::S32x1x384 { pattern.by_row.near() } else { pattern.by_row.far() };
         // Each piece would go through all blocks of X anew.
-        let pieces = if pattern.by_row.blocks() > 1 { 1 } else { pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES) };
+        let pieces = if entries.count() > 1 { 1 } else { pattern.nnz().div_ceil(PIECE).clamp(1, MAX_PIECES) };
         let touches = touching_pays(x.len(), pattern.cols(), pattern.nnz());
-        Self { pattern, values, bias, x, batch, activation, tile, pieces, touches, block_by_block: None }
+        Self { pattern, values, bias, x, batch, activation, together, entries, pieces, touches, block_by_block: None }
     }
 
     /// The same over entries in the order of the blocks, with a copy of their values, where the pattern has them.
@@ -100,11 +110,11 @@ impl<'a> Forward<'a> {
         'a: 'b,
     {
         let (by_row, rows) = (&self.pattern.by_row, self.pattern.rows());
-        let Some(entries) = by_row.block_by_block() else { return *self };
+        let Some(entries) = self.entries.block_by_block() else { return *self };
         values.resize(entries.indices().len(), 0.0);
         for row in 0..rows {
             let (mut next, _, _) = by_row.line(row);
-            for block in 0..by_row.blocks() {
+            for block in 0..self.entries.count() {
                 let (start, end, _) = entries.line(block * rows + row);
                 values[start..end].copy_from_slice(&self.values[next..][..end - start]);
                 next += end - start;
@@ -113,13 +123,8 @@ impl<'a> Forward<'a> {
         Forward { values, block_by_block: Some(entries), ..*self }
     }
 
-    /// Panels that go through together.
-    fn together(&self) -> usize {
-        if self.tile == Tile::S32x1 { 2 } else { 1 }
-    }
-
     pub fn chunks(&self) -> usize {
-        panels(self.batch).div_ceil(self.together()) * self.pieces
+        panels(self.batch).div_ceil(self.together) * self.pieces
     }
 
     /// Overwrites its part of `y`, panels `[P][out]`, 0 beyond the batch. Entries of B∖A have no part.
@@ -138,22 +143,22 @@ impl<'a> Forward<'a> {
 
     fn chunk_of<I: Index>(&self, i: usize, y: &mut [Row]) {
         let (rows, cols) = (self.pattern.rows(), self.pattern.cols());
-        let (lines, connected) = (self.lines(i), self.pattern.by_row.connected());
-        let first = i / self.pieces * self.together();
-        let last = panels(self.batch).min(first + self.together());
+        let (lines, connected) = (self.lines(i), self.entries.connected());
+        let first = i / self.pieces * self.together;
+        let last = panels(self.batch).min(first + self.together);
         let of = |panel: usize| &self.x[panel * cols..][..cols];
         let samples = |panel: usize| self.batch - panel * PANEL;
         let pair = last - first == 2 && samples(first + 1) > FEW;
-        for block in 0..self.pattern.by_row.blocks() {
+        for block in 0..self.entries.count() {
             let part = Part { of: self, block };
             // The pieces after the first find them there.
             if self.touches && lines.start == 0 {
-                (first..last).for_each(|panel| touch(&of(panel)[self.pattern.by_row.block(block)]));
+                (first..last).for_each(|panel| touch(&of(panel)[self.entries.block(block)]));
             }
             if pair {
                 let (y0, y1) = y[first * rows..last * rows].split_at_mut(rows);
                 let (x, y) = ([of(first), of(first + 1)], [y0, y1]);
-                if I::WIDE || self.pattern.by_row.blocks() > 1 {
+                if I::WIDE || self.entries.count() > 1 {
                     part.product::<2, true, true, I>(lines.clone(), x, y);
                 } else if connected {
                     part.product::<2, false, false, I>(lines.clone(), x, y);
@@ -304,9 +309,9 @@ impl<'a> Part<'a> {
         match self.of.block_by_block {
             Some(entries) => {
                 let first = self.block * pattern.rows();
-                entries.lines(first + lines.start..first + lines.end, 0).a
+                entries.far().lines(first + lines.start..first + lines.end, 0).a
             }
-            None => pattern.by_row.lines(lines.clone(), self.block).a,
+            None => self.of.entries.lines(lines.clone(), self.block).a,
         }
     }
 
@@ -323,7 +328,7 @@ impl<'a> Part<'a> {
     /// See [`Activation::floor`]; none before the last block.
     #[inline(always)]
     fn floor(&self) -> F32x4 {
-        let last = self.block + 1 == self.of.pattern.by_row.blocks();
+        let last = self.block + 1 == self.of.entries.count();
         if last { self.of.activation.floor() } else { Activation::Linear.floor() }
     }
 }
