@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '274490da77665bdc';
+export const STAMP = 'f061d80ab157d550';

@@ -14,7 +14,8 @@ pub fn peak(iterations: u32, x: f32, y: f32) -> f32 {
     let mut sums = [F32x4::splat(0.0); CHAINS];
     for _ in 0..iterations {
         for sum in &mut sums {
-            *sum = x.mul_add(y, *sum);
+            // Of `x·y` the compiler would keep the product, and without fusion only add.
+            *sum = sum.mul_add(x, y);
         }
     }
     sums.into_iter().fold(F32x4::splat(0.0), |a, b| a + b).sum()
