@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { memory } from '../dist/index.js';
 
 export { check, costAtPeak, crossing, interleaved, median, peakGflops, shareOfPeak } from '../dist/cli/measure.js';
@@ -36,14 +36,15 @@ export function markdown(head, rows) {
 }
 
 /**
- * Writes `record/NAME.node24.json` and `.md`.
+ * Writes `record/NAME.node24.json` and `.md`; into a folder of `record` where `TFJS_SPARSE_RECORD` names one, for another machine than the others'.
  * @param {string} name @param {object} results @param {string} text
  */
 export function record(name, results, text) {
-  const stem = new URL(`record/${name}.node${process.versions.node.split('.')[0]}`, import.meta.url);
+  const folder = join(import.meta.dirname, 'record', process.env.TFJS_SPARSE_RECORD ?? '');
+  const stem = join(folder, `${name}.node${process.versions.node.split('.')[0]}`);
   const about = machine();
-  mkdirSync(new URL('record/', import.meta.url), { recursive: true });
-  writeFileSync(`${fileURLToPath(stem)}.json`, `${JSON.stringify({ machine: about, ...results }, null, 2)}\n`);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${stem}.json`, `${JSON.stringify({ machine: about, ...results }, null, 2)}\n`);
   const where = `${about.date}, ${about.commit}: ${about.cpu}, ${about.cores} cores, Node ${about.node}, ${about.binary}; one thread`;
-  writeFileSync(`${fileURLToPath(stem)}.md`, `# ${name}\n\n${where}\n\n${text}\n`);
+  writeFileSync(`${stem}.md`, `# ${name}\n\n${where}\n\n${text}\n`);
 }
