@@ -80,7 +80,7 @@ fn forward_equals_the_reference() {
 #[test]
 fn forward_in_blocks_and_pieces_equals_the_reference() {
     let mut random = Random(11);
-    for (rows, cols, density) in [(5, 9000, 5), (40, 4097, 90), (72, 4097, 90), (3, 70_000, 1)] {
+    for (rows, cols, density) in [(5, 9000, 5), (40, 4097, 90), (72, 4097, 90), (3, 70_000, 1), (2, 70_000, 5)] {
         let layer = layer(&mut random, rows, cols, density, true);
         for batch in [3, 29, 36] {
             let (x, bias) = (random.whole_numbers(batch * cols), random.whole_numbers(rows));
