@@ -365,12 +365,6 @@ impl F32x4 {
         w::u32x4_bitmask(w::f32x4_lt(self.0, b.0)) as u32 ^ 0b1111
     }
 
-    /// The bits of the magnitudes, which order as these do; NaN above all.
-    #[inline(always)]
-    pub fn magnitudes(self) -> I32x4 {
-        I32x4(self.abs().0)
-    }
-
     /// A mask of the lanes that are above those of `b`.
     #[inline(always)]
     pub fn above(self, b: Self) -> I32x4 {
@@ -473,10 +467,6 @@ impl F32x4 {
 
     pub fn not_below(self, b: Self) -> u32 {
         (0..4).map(|i| u32::from(self.0[i].is_nan() || self.0[i] >= b.0[i]) << i).sum()
-    }
-
-    pub fn magnitudes(self) -> I32x4 {
-        I32x4(self.0.map(|v| v.abs().to_bits() as i32))
     }
 
     pub fn above(self, b: Self) -> I32x4 {
@@ -592,64 +582,22 @@ impl I32x4 {
     }
 
     #[inline(always)]
-    pub fn max(self, b: Self) -> Self {
-        Self(w::i32x4_max(self.0, b.0))
-    }
-
-    #[inline(always)]
     pub fn and_not(self, b: Self) -> Self {
         Self(w::v128_andnot(self.0, b.0))
     }
 
-    /// Whether a lane of four masks is set.
+    /// Eight bytes as numbers, from the lowest on, each after `start`, to `out`.
     #[inline(always)]
-    pub fn any([a, b, c, d]: [Self; 4]) -> bool {
-        w::v128_any_true(w::v128_or(w::v128_or(a.0, b.0), w::v128_or(c.0, d.0)))
-    }
-
-    /// Writes the lanes that `keep` names to the start of `out`, and anything after them; returns how many they are.
-    #[inline(always)]
-    pub fn pack(lanes: [Self; 4], keep: [Self; 4], out: &mut [u32; 16]) -> usize {
-        let mut end = 0;
-        for (lanes, keep) in lanes.into_iter().zip(keep) {
-            let keep = w::i32x4_bitmask(keep.0) as usize;
-            // SAFETY: each entry of the table is 16 readable bytes, and `keep` is below 16; `end` has moved by at most four for each
-            // vector before this one, so 16 bytes of `out` follow; neither asks for an alignment.
-            unsafe {
-                let order = w::v128_load(PACK.as_ptr().add(keep).cast());
-                #[cfg(target_feature = "relaxed-simd")]
-                let packed = w::i8x16_relaxed_swizzle(lanes.0, order);
-                #[cfg(not(target_feature = "relaxed-simd"))]
-                let packed = w::i8x16_swizzle(lanes.0, order);
-                w::v128_store(out.as_mut_ptr().add(end).cast(), packed);
-            }
-            end += keep.count_ones() as usize;
+    pub fn store_bytes(bytes: u64, start: Self, out: &mut [u32; 8]) {
+        let shorts = w::u16x8_extend_low_u8x16(w::u64x2(bytes, 0));
+        let [low, high] = [w::u32x4_extend_low_u16x8(shorts), w::u32x4_extend_high_u16x8(shorts)].map(|v| w::i32x4_add(v, start.0));
+        // SAFETY: `out` is 32 writable bytes, and v128_store asks for no alignment.
+        unsafe {
+            w::v128_store(out.as_mut_ptr().cast(), low);
+            w::v128_store(out.as_mut_ptr().add(4).cast(), high);
         }
-        end
     }
 }
-
-/// For each set of lanes the bytes that bring them to the front.
-#[cfg(target_arch = "wasm32")]
-static PACK: [[u8; 16]; 16] = {
-    let mut all = [[0; 16]; 16];
-    let mut keep = 0;
-    while keep < 16 {
-        let (mut lane, mut end) = (0, 0);
-        while lane < 4 {
-            if keep >> lane & 1 == 1 {
-                let mut byte = 0;
-                while byte < 4 {
-                    all[keep][end] = 4 * lane + byte;
-                    (byte, end) = (byte + 1, end + 1);
-                }
-            }
-            lane += 1;
-        }
-        keep += 1;
-    }
-    all
-};
 
 #[cfg(not(target_arch = "wasm32"))]
 impl I32x4 {
@@ -681,17 +629,89 @@ impl I32x4 {
         self.zip(b, |a, b| a & !b)
     }
 
-    pub fn any(masks: [Self; 4]) -> bool {
-        masks.iter().flat_map(|mask| mask.0).any(|lane| lane != 0)
-    }
-
-    pub fn pack(lanes: [Self; 4], keep: [Self; 4], out: &mut [u32; 16]) -> usize {
-        let kept = (0..16).filter(|i| keep[i / 4].0[i % 4] != 0).map(|i| lanes[i / 4].0[i % 4] as u32);
-        out.iter_mut().zip(kept).map(|(out, lane)| *out = lane).count()
+    pub fn store_bytes(bytes: u64, start: Self, out: &mut [u32; 8]) {
+        for (i, (to, byte)) in out.iter_mut().zip(bytes.to_le_bytes()).enumerate() {
+            *to = start.0[i % 4] as u32 + u32::from(byte);
+        }
     }
 
     fn zip(self, b: Self, f: impl Fn(i32, i32) -> i32) -> Self {
         Self([0, 1, 2, 3].map(|i| f(self.0[i], b.0[i])))
+    }
+}
+
+/// Eight `i16` lanes: numbers, or the masks 0 and −1.
+#[derive(Clone, Copy)]
+pub struct I16x8(#[cfg(target_arch = "wasm32")] w::v128, #[cfg(not(target_arch = "wasm32"))] [i16; 8]);
+
+#[cfg(target_arch = "wasm32")]
+impl I16x8 {
+    #[inline(always)]
+    pub fn splat(v: i16) -> Self {
+        Self(w::i16x8_splat(v))
+    }
+
+    /// The upper halves of eight magnitudes.
+    #[inline(always)]
+    pub fn upper([a, b]: [F32x4; 2]) -> Self {
+        let halves = w::i16x8_shuffle::<1, 3, 5, 7, 9, 11, 13, 15>(a.0, b.0);
+        Self(w::v128_and(halves, w::i16x8_splat(i16::MAX)))
+    }
+
+    /// A mask of the lanes that are above those of `b`.
+    #[inline(always)]
+    pub fn above(self, b: Self) -> Self {
+        Self(w::i16x8_gt(self.0, b.0))
+    }
+
+    #[inline(always)]
+    pub fn max(self, b: Self) -> Self {
+        Self(w::i16x8_max(self.0, b.0))
+    }
+
+    /// A bit for each lane of two masks.
+    #[inline(always)]
+    pub fn bits([a, b]: [Self; 2]) -> u16 {
+        // Not narrowed, which LLVM would turn into clamps.
+        w::i8x16_bitmask(w::i8x16_shuffle::<1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31>(a.0, b.0))
+    }
+
+    pub fn to_array(self) -> [i16; 8] {
+        let mut s = [0; 8];
+        // SAFETY: `s` is 16 writable bytes, and v128_store asks for no alignment.
+        unsafe { w::v128_store(s.as_mut_ptr().cast(), self.0) };
+        s
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl I16x8 {
+    pub fn splat(v: i16) -> Self {
+        Self([v; 8])
+    }
+
+    pub fn upper(eight: [F32x4; 2]) -> Self {
+        Self(std::array::from_fn(|i| (eight[i / 4].0[i % 4].abs().to_bits() >> 16) as i16))
+    }
+
+    pub fn above(self, b: Self) -> Self {
+        self.zip(b, |a, b| -i16::from(a > b))
+    }
+
+    pub fn max(self, b: Self) -> Self {
+        self.zip(b, std::cmp::max)
+    }
+
+    pub fn bits(masks: [Self; 2]) -> u16 {
+        (0..16).filter(|i| masks[i / 8].0[i % 8] != 0).map(|i| 1 << i).sum()
+    }
+
+    pub fn to_array(self) -> [i16; 8] {
+        self.0
+    }
+
+    fn zip(self, b: Self, f: impl Fn(i16, i16) -> i16) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], b.0[i])))
     }
 }
 

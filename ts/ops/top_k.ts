@@ -4,7 +4,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { checkCount, checkNumber, OptionError, ShapeError } from '../errors.js';
 import type { CsrPattern } from '../pattern/csr.js';
 import * as kernels from '../wasm/kernels.js';
-import { defineKernel, floats, type Operand, runKernel } from './kernel.js';
+import { abroad, defineKernel, runKernel } from './kernel.js';
 import { refusingNaN } from './refusing_nan.js';
 
 /**
@@ -19,18 +19,15 @@ export function topK(x: tf.Tensor1D, k: number): { values: tf.Tensor1D; indices:
 }
 
 defineKernel<{ k: number }>('topK', ({ x }, { k }) => {
-  const all = copy(x);
-  const indices = kernels.topK(all, k).slice();
+  const all = abroad(x);
+  const indices = kernels.topK(all, k);
   const values = new Float32Array(k);
   for (let i = 0; i < k; i++) values[i] = all[indices[i]];
   return [
     { shape: [k], values, owned: true },
-    { shape: [k], values: indices, owned: true },
+    { shape: [k], values: indices },
   ];
 });
-
-/** A view of our own memory would not outlast the kernel's making room. */
-const copy = (operand: Operand) => floats(operand).slice();
 
 /** What a layer’s whole gradient dyᵀ·x is made of, and where not to look. */
 export interface GradientArgs {
@@ -67,7 +64,7 @@ export function gradientTopK(args: GradientArgs & { k: number }): { rows: tf.Ten
 }
 
 defineKernel<{ pattern: CsrPattern; k: number }>('gradientTopK', ({ x, dy }, { pattern, k }) => {
-  const { rows, cols, gradients } = kernels.gradientTopK(pattern, x.shape[0], copy(x), copy(dy), k);
+  const { rows, cols, gradients } = kernels.gradientTopK(pattern, x.shape[0], abroad(x), abroad(dy), k);
   return [rows, cols, gradients].map((values) => ({ shape: [values.length], values }));
 });
 
@@ -81,7 +78,7 @@ export function gradientReduce(args: GradientArgs & { threshold?: number }): Rec
 }
 
 defineKernel<{ pattern: CsrPattern; threshold: number }>('gradientReduce', ({ x, dy }, { pattern, threshold }) =>
-  Array.from(kernels.gradientReduce(pattern, x.shape[0], copy(x), copy(dy), threshold), (value) => ({
+  Array.from(kernels.gradientReduce(pattern, x.shape[0], abroad(x), abroad(dy), threshold), (value) => ({
     shape: [],
     values: Float32Array.of(value),
     owned: true,

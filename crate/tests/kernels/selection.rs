@@ -20,9 +20,25 @@ fn equal_magnitudes_go_to_the_lower_index() {
 
 #[test]
 fn a_nan_is_refused_by_its_index() {
-    for k in [0, 1, 3] {
-        let refused = top_k::top_k(&[1.0, f32::INFINITY, f32::NAN], &mut vec![0; k]);
-        assert_eq!(refused, Err(top_k::NotANumber { index: 2 }));
+    // The second is next to infinity.
+    for nan in [f32::NAN, f32::from_bits(0xff80_0001)] {
+        for (before, k) in [(2, 0), (2, 1), (2, 3), (15, 1), (16, 10), (5_000, 4_000)] {
+            let values = [vec![f32::INFINITY; before], vec![nan]].concat();
+            assert_eq!(top_k::top_k(&values, &mut vec![0; k]), Err(top_k::NotANumber { index: before }));
+        }
+    }
+}
+
+#[test]
+fn no_value_is_lost_at_the_end_of_a_sixteen_a_word_or_a_block() {
+    let mut random = Random(14);
+    for n in [15, 16, 17, 63, 64, 65, 1023, 1024, 1025, 1088] {
+        let values: Vec<f32> = (0..n).map(|_| random.below(1 << 20) as f32 - 5e5).collect();
+        for values in [values, vec![f32::INFINITY; n], vec![0.0; n]] {
+            for k in [0, 1, n / 2, n - 1, n] {
+                assert_eq!(selected(&values, k), reference::top_k(&values, k));
+            }
+        }
     }
 }
 
