@@ -9,7 +9,7 @@ import { randomPattern } from '../dist/index.js';
 import { windowOver } from '../dist/pattern/window.js';
 import * as convolution from '../dist/wasm/convolution.js';
 import * as kernels from '../dist/wasm/kernels.js';
-import { setTile } from '../dist/wasm/tiles.js';
+import { setTile, TILES } from '../dist/wasm/tiles.js';
 import { referenceLoop } from './reference.mjs';
 import { machine, markdown, median, shareOfPeak } from './support.mjs';
 
@@ -32,7 +32,7 @@ function measured(ms, loop) {
 
 /** The best of the shares with each tile: what the first calls would find, without their noise. */
 function withBestTile(measure) {
-  const each = ['16x1', '32x1', '32x1x384'].map((tile) => {
+  const each = TILES.map((tile) => {
     setTile(tile);
     return measure();
   });

@@ -7,7 +7,7 @@ import { OptionError } from '../errors.js';
  * As in `Tile::ALL` of crate/src/kernels/forward.rs: samples × output rows in registers, the last with 384 features at a time, which a first-level cache
  * holds. Of a convolution the second takes two places of 16 samples.
  */
-const TILES = ['16x1', '32x1', '32x1x384'] as const;
+export const TILES = ['16x1', '32x1', '32x1x384'] as const;
 export type Tile = (typeof TILES)[number];
 
 /** Of one panel of 16 samples, or a second with 8 or fewer, all tiles are the same. */
