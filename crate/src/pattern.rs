@@ -9,17 +9,17 @@ pub(crate) struct Block {
     pub width: usize,
     /// Entries per line and block below which a sum's way to memory and back costs more than the cache saves.
     least: usize,
-    /// Entries of all lines beyond which those of a block come from memory, and had better lie side by side.
-    scattered: usize,
+    /// Entries of all lines up to which those of a block are read where they are. More come from memory, and had better lie side by side.
+    in_place: usize,
 }
 
 /// Features or units of two panels that keep a quarter of a second-level cache of 1 MB. At 8192×8192, density 0.05, forward 48 → 53 % of peak against `FAR`;
 /// backward at 4096×4096, 0.1, 57 → 67 % against one block, mostly because a block then has entries of more columns, whose values lie side by side.
-pub(crate) const MIDDLE: Block = Block { width: 2048, least: 32, scattered: 0 };
+pub(crate) const MIDDLE: Block = Block { width: 2048, least: 32, in_place: 0 };
 /// Half of it. Of 16 384×16 384 at 0.01, backward, `MIDDLE` would make 39 → 35 %.
-const FAR: Block = Block { width: 4096, least: 8, scattered: 0 };
+const FAR: Block = Block { width: 4096, least: 8, in_place: 0 };
 /// Features of which two panels fill a first-level cache of 48 kB. Whether it pays is for the machine to say: see [`Tile`](crate::kernels::forward::Tile).
-const NEAR: Block = Block { width: 384, least: 12, scattered: 1 << 18 };
+const NEAR: Block = Block { width: 384, least: 12, in_place: 1 << 18 };
 
 /// Where the entries of a `[rows, cols]` matrix are, in CSR form, and the same entries in column order for the backward pass.
 ///
@@ -79,7 +79,7 @@ impl Blocks {
         let least = |kind: &Block| (kind.least * bound.div_ceil(kind.width)) as u64 * lines as u64;
         let kind = kinds.iter().find(|kind| least(kind) <= entries as u64);
         let count = kind.map_or(1, |kind| bound.div_ceil(kind.width)).max(1);
-        let scattered = count > 1 && kind.is_some_and(|kind| entries > kind.scattered);
+        let scattered = count > 1 && kind.is_some_and(|kind| entries > kind.in_place);
         Self { count, scattered, borders: OnceLock::new(), block_by_block: OnceLock::new() }
     }
 }
