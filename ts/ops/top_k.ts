@@ -18,16 +18,20 @@ export function topK(x: tf.Tensor1D, k: number): { values: tf.Tensor1D; indices:
   return { values, indices };
 }
 
-defineKernel<{ k: number }>('topK', ({ x }, { k }) => {
-  const all = abroad(x);
-  const indices = kernels.topK(all, k);
-  const values = new Float32Array(k);
-  for (let i = 0; i < k; i++) values[i] = all[indices[i]];
-  return [
-    { shape: [k], values, owned: true },
-    { shape: [k], values: indices },
-  ];
-});
+defineKernel<{ k: number }>(
+  'topK',
+  ({ x }, { k }, room) => {
+    const all = abroad(x);
+    const indices = kernels.topK(all, k);
+    const values = room as Float32Array;
+    for (let i = 0; i < k; i++) values[i] = all[indices[i]];
+    return [
+      { shape: [k], values },
+      { shape: [k], values: indices },
+    ];
+  },
+  (_, { k }) => [k],
+);
 
 /** What a layer’s whole gradient dyᵀ·x is made of, and where not to look. */
 export interface GradientArgs {
