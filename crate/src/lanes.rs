@@ -675,13 +675,6 @@ impl I16x8 {
         // Not narrowed, which LLVM would turn into clamps.
         w::i8x16_bitmask(w::i8x16_shuffle::<1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31>(a.0, b.0))
     }
-
-    pub fn to_array(self) -> [i16; 8] {
-        let mut s = [0; 8];
-        // SAFETY: `s` is 16 writable bytes, and v128_store asks for no alignment.
-        unsafe { w::v128_store(s.as_mut_ptr().cast(), self.0) };
-        s
-    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -704,10 +697,6 @@ impl I16x8 {
 
     pub fn bits(masks: [Self; 2]) -> u16 {
         (0..16).filter(|i| masks[i / 8].0[i % 8] != 0).map(|i| 1 << i).sum()
-    }
-
-    pub fn to_array(self) -> [i16; 8] {
-        self.0
     }
 
     fn zip(self, b: Self, f: impl Fn(i16, i16) -> i16) -> Self {
