@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '78420228f29274b8';
+export const STAMP = 'f061d3fc2452e4f1';

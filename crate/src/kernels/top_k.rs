@@ -91,7 +91,7 @@ struct Survey {
     /// Which magnitudes are above the bracket, a bit each, in whole words of 64; and how many these are.
     over: Vec<u16>,
     above: usize,
-    /// Those in it, and their indices, which ascend.
+    /// Those in it, and their indices, which ascend; behind as many, anything.
     within: Vec<u32>,
     places: Vec<u32>,
     /// Whether something is infinite, or NaN.
@@ -136,9 +136,9 @@ impl Survey {
         self.above += above as usize;
         let infinite = highest.above(I16x8::splat(cell(INFINITY - 1) as i16));
         self.infinite |= I16x8::bits([infinite; 2]) != 0;
-        let old = self.places.len();
+        let old = self.within.len();
         let mut end = old;
-        self.places.resize(end + 16 * (hits.count_ones() as usize + 1), 0);
+        self.places.resize(self.places.len().max(old + 16 * BLOCK), 0);
         // The indices of all bits of a byte are written at once, and anything after them.
         while hits != 0 {
             let hit = hits.trailing_zeros() as usize;
@@ -146,9 +146,8 @@ impl Survey {
             end += offsets.expand(inside[hit], I32x4::splat((16 * (start + hit)) as i32), to);
             hits &= hits - 1;
         }
-        self.places.truncate(end);
         let values = block.as_flattened();
-        self.within.extend(self.places[old..].iter().map(|&place| magnitude(values[place as usize - 16 * start])));
+        self.within.extend(self.places[old..end].iter().map(|&place| magnitude(values[place as usize - 16 * start])));
     }
 }
 
