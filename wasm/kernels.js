@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'f061d3fc2452e4f1';
+export const STAMP = '2e89ca5a208c5284';
