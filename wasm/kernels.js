@@ -1139,4 +1139,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '2e89ca5a208c5284';
+export const STAMP = 'dd4e63e54fd91d97';

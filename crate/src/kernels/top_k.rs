@@ -12,7 +12,7 @@
 //!
 //! Tried: counting first and looking at the values again for the indices (1.45 times as long, copy not counted); bitmasks of four lanes each (1.5
 //! times), or of sixteen narrowed ones (twice: LLVM turns the narrowing into clamps); the bits of a byte as eight 16-bit numbers (the same); what is inside
-//! bit by bit (1 or 2 % longer); brackets of four deviations, which never miss, instead of three, of which one in 400 does (2 to 8 %).
+//! bit by bit (1 or 2 % longer); brackets of four deviations, which hardly miss, instead of three, of which one in 400 does (2 to 8 %).
 
 use crate::lanes::{F32x4, I16x8, I32x4};
 

@@ -45,7 +45,7 @@ fn momentum_is_exact_on_whole_numbers() {
 #[test]
 fn adam_counts_the_steps_of_each_slot() {
     let mut random = Random(8);
-    for n in [0usize, 1, 3, 4, 7, 30] {
+    for n in [0usize, 1, 3, 4, 7, 30, 32] {
         let constants = Adam { learning_rate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 };
         let mut w = random.whole_numbers(n);
         let (mut m, mut v) = (vec![0.0; n], vec![0.0; n]);
