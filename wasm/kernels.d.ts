@@ -104,7 +104,7 @@ export class Seeded {
 /**
  * See [`optimizer::adam`].
  */
-export function adam(values: number, gradients: number, m: number, v: number, steps: number, n: number, learning_rate: number, beta1: number, beta2: number, epsilon: number): void;
+export function adam(values: number, gradients: number, next: number, m: number, v: number, steps: number, n: number, learning_rate: number, beta1: number, beta2: number, epsilon: number): void;
 
 /**
  * Adds to `d_bias`; `dy` is `lines·out` rows of panels. See [`backward::bias`].
@@ -212,7 +212,7 @@ export function maxPoolGradient(numbers: Uint32Array | number[], batch: number, 
 /**
  * See [`optimizer::momentum`].
  */
-export function momentum(values: number, gradients: number, m: number, n: number, learning_rate: number, mu: number, nesterov: boolean): void;
+export function momentum(values: number, gradients: number, next: number, m: number, n: number, learning_rate: number, mu: number, nesterov: boolean): void;
 
 /**
  * See [`pack::pack`].
@@ -247,7 +247,7 @@ export function scatter(pattern: Pattern, values: number, theta: number): void;
 /**
  * See [`optimizer::sgd`].
  */
-export function sgd(values: number, gradients: number, n: number, learning_rate: number): void;
+export function sgd(values: number, gradients: number, next: number, n: number, learning_rate: number): void;
 
 /**
  * Writes where each entry of `next` was in `previous` to `source [nnz of next]`; says whether anything moved. See [`edit::sources`].
@@ -281,7 +281,7 @@ export interface InitOutput {
     readonly __wbg_convolution_free: (a: number, b: number) => void;
     readonly __wbg_pattern_free: (a: number, b: number) => void;
     readonly __wbg_seeded_free: (a: number, b: number) => void;
-    readonly adam: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number) => void;
+    readonly adam: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly addBias: (a: number, b: number, c: number, d: number) => void;
     readonly allocate: (a: number, b: number) => number;
     readonly backward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
@@ -308,7 +308,7 @@ export interface InitOutput {
     readonly lowest: (a: number, b: number, c: number) => [number, number, number, number];
     readonly lowestOfEachSign: (a: number, b: number, c: number) => [number, number, number, number];
     readonly maxPoolGradient: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
-    readonly momentum: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
+    readonly momentum: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
     readonly pack: (a: number, b: number, c: number, d: number) => void;
     readonly pattern_colIndices16: (a: number) => [number, number];
     readonly pattern_colIndices32: (a: number) => [number, number];
@@ -332,7 +332,7 @@ export interface InitOutput {
     readonly seeded_restore: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number];
     readonly seeded_takeValues: (a: number) => [number, number];
     readonly seeded_whole: (a: number, b: number, c: number, d: number) => void;
-    readonly sgd: (a: number, b: number, c: number, d: number) => void;
+    readonly sgd: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly sources: (a: number, b: number, c: number) => number;
     readonly thetaGradient: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly topK: (a: number, b: number, c: number, d: number) => [number, number];

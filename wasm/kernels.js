@@ -417,6 +417,7 @@ if (Symbol.dispose) Seeded.prototype[Symbol.dispose] = Seeded.prototype.free;
  * See [`optimizer::adam`].
  * @param {number} values
  * @param {number} gradients
+ * @param {number} next
  * @param {number} m
  * @param {number} v
  * @param {number} steps
@@ -426,8 +427,8 @@ if (Symbol.dispose) Seeded.prototype[Symbol.dispose] = Seeded.prototype.free;
  * @param {number} beta2
  * @param {number} epsilon
  */
-export function adam(values, gradients, m, v, steps, n, learning_rate, beta1, beta2, epsilon) {
-    wasm.adam(values, gradients, m, v, steps, n, learning_rate, beta1, beta2, epsilon);
+export function adam(values, gradients, next, m, v, steps, n, learning_rate, beta1, beta2, epsilon) {
+    wasm.adam(values, gradients, next, m, v, steps, n, learning_rate, beta1, beta2, epsilon);
 }
 
 /**
@@ -757,14 +758,15 @@ export function maxPoolGradient(numbers, batch, x, dy, dx) {
  * See [`optimizer::momentum`].
  * @param {number} values
  * @param {number} gradients
+ * @param {number} next
  * @param {number} m
  * @param {number} n
  * @param {number} learning_rate
  * @param {number} mu
  * @param {boolean} nesterov
  */
-export function momentum(values, gradients, m, n, learning_rate, mu, nesterov) {
-    wasm.momentum(values, gradients, m, n, learning_rate, mu, nesterov);
+export function momentum(values, gradients, next, m, n, learning_rate, mu, nesterov) {
+    wasm.momentum(values, gradients, next, m, n, learning_rate, mu, nesterov);
 }
 
 /**
@@ -837,11 +839,12 @@ export function scatter(pattern, values, theta) {
  * See [`optimizer::sgd`].
  * @param {number} values
  * @param {number} gradients
+ * @param {number} next
  * @param {number} n
  * @param {number} learning_rate
  */
-export function sgd(values, gradients, n, learning_rate) {
-    wasm.sgd(values, gradients, n, learning_rate);
+export function sgd(values, gradients, next, n, learning_rate) {
+    wasm.sgd(values, gradients, next, n, learning_rate);
 }
 
 /**
@@ -1139,4 +1142,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'dd4e63e54fd91d97';
+export const STAMP = '64ddf76c31221b6e';

@@ -622,16 +622,17 @@ pub fn gradient_product(rows: usize, cols: usize, batch: usize, x: usize, dy: us
 
 /// See [`optimizer::sgd`].
 #[wasm_bindgen]
-pub fn sgd(values: usize, gradients: usize, n: usize, learning_rate: f32) {
+pub fn sgd(values: usize, gradients: usize, next: usize, n: usize, learning_rate: f32) {
     // SAFETY: the caller owns these addresses.
-    unsafe { optimizer::sgd(slice_mut(values, n), slice(gradients, n), learning_rate) }
+    unsafe { optimizer::sgd(slice(values, n), slice(gradients, n), slice_mut(next, n), learning_rate) }
 }
 
 /// See [`optimizer::momentum`].
 #[wasm_bindgen]
-pub fn momentum(values: usize, gradients: usize, m: usize, n: usize, learning_rate: f32, mu: f32, nesterov: bool) {
+#[allow(clippy::too_many_arguments)] // as `forward`
+pub fn momentum(values: usize, gradients: usize, next: usize, m: usize, n: usize, learning_rate: f32, mu: f32, nesterov: bool) {
     // SAFETY: the caller owns these addresses.
-    unsafe { optimizer::momentum(slice_mut(values, n), slice(gradients, n), slice_mut(m, n), learning_rate, mu, nesterov) }
+    unsafe { optimizer::momentum(slice(values, n), slice(gradients, n), slice_mut(next, n), slice_mut(m, n), learning_rate, mu, nesterov) }
 }
 
 /// See [`optimizer::adam`].
@@ -640,6 +641,7 @@ pub fn momentum(values: usize, gradients: usize, m: usize, n: usize, learning_ra
 pub fn adam(
     values: usize,
     gradients: usize,
+    next: usize,
     m: usize,
     v: usize,
     steps: usize,
@@ -652,9 +654,10 @@ pub fn adam(
     let constants = Adam { learning_rate, beta1, beta2, epsilon };
     with_scratch(|scratch| {
         // SAFETY: the caller owns these addresses.
-        let (values, gradients, m, v, steps) =
-            unsafe { (slice_mut(values, n), slice(gradients, n), slice_mut(m, n), slice_mut(v, n), slice_mut(steps, n)) };
-        optimizer::adam(values, gradients, m, v, steps, &constants, &mut scratch.corrections);
+        let (values, gradients, next) = unsafe { (slice(values, n), slice(gradients, n), slice_mut(next, n)) };
+        // SAFETY: as above.
+        let (m, v, steps) = unsafe { (slice_mut(m, n), slice_mut(v, n), slice_mut(steps, n)) };
+        optimizer::adam(values, gradients, next, m, v, steps, &constants, &mut scratch.corrections);
     });
 }
 

@@ -314,18 +314,17 @@ function ofTwo(a: Numbers, b: Numbers, run: (atA: number, atB: number, atOut: nu
   return out;
 }
 
-/** The values are updated in place, in a copy. */
-function update(values: Numbers, gradients: Numbers, run: (atValues: number, atGradients: number) => void): WasmArray {
+/** New values go to an array of their own: the old ones are a tensor's. */
+function update(values: Numbers, gradients: Numbers, run: (atValues: number, atGradients: number, atNext: number) => void): WasmArray {
   const next = new WasmArray(values.length, false);
-  const [roomGradients] = carve(room(gradients));
-  next.floats.set(values instanceof WasmArray ? values.floats : values);
-  run(next.at, placed(gradients, roomGradients));
+  const [roomValues, roomGradients] = carve(room(values), room(gradients));
+  run(placed(values, roomValues), placed(gradients, roomGradients), next.at);
   return next;
 }
 
 /** The values after one step of SGD. */
 export function sgd(values: Numbers, gradients: Numbers, learningRate: number): WasmArray {
-  return update(values, gradients, (w, g) => rust.sgd(w, g, values.length, learningRate));
+  return update(values, gradients, (w, g, next) => rust.sgd(w, g, next, values.length, learningRate));
 }
 
 /** The values after one step of momentum; `m` moves on. */
@@ -335,7 +334,7 @@ export function momentum(
   m: WasmArray,
   { learningRate, momentum, nesterov }: { learningRate: number; momentum: number; nesterov: boolean },
 ): WasmArray {
-  return update(values, gradients, (w, g) => rust.momentum(w, g, m.at, values.length, learningRate, momentum, nesterov));
+  return update(values, gradients, (w, g, next) => rust.momentum(w, g, next, m.at, values.length, learningRate, momentum, nesterov));
 }
 
 export interface AdamConstants {
@@ -352,7 +351,9 @@ export function adam(
   { m, v, steps }: { m: WasmArray; v: WasmArray; steps: WasmArray },
   { learningRate, beta1, beta2, epsilon }: AdamConstants,
 ): WasmArray {
-  return update(values, gradients, (w, g) => rust.adam(w, g, m.at, v.at, steps.at, values.length, learningRate, beta1, beta2, epsilon));
+  return update(values, gradients, (w, g, next) =>
+    rust.adam(w, g, next, m.at, v.at, steps.at, values.length, learningRate, beta1, beta2, epsilon),
+  );
 }
 
 /** Runs multiply-adds on registers alone; returns how many floating-point operations that was. For benches. */

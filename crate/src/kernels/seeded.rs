@@ -201,6 +201,7 @@ impl Seeded {
 }
 
 /// Cuts different keys back to the k lowest, in their order; all up to the number returned, whose upper half is that of the last.
+#[inline(never)] // as `merge`
 fn cut(keys: &mut Vec<u64>, k: usize) -> u64 {
     let last = top_k::k_lowest(keys, k);
     keys.retain(|&key| key <= last);
@@ -208,6 +209,7 @@ fn cut(keys: &mut Vec<u64>, k: usize) -> u64 {
 }
 
 /// The positions of the k largest of weights that were ranked before, and so hold no NaN.
+#[inline(never)] // as `merge`
 fn largest(weights: &[f32], k: usize) -> Vec<u32> {
     let mut positions = vec![0u32; k];
     let Ok(()) = top_k::top_k(weights, &mut positions) else { unreachable!("no NaN") };

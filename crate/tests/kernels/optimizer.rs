@@ -15,10 +15,11 @@ fn close(got: &[f32], expected: &[f64], tolerance: f64) {
 fn sgd_is_exact_on_whole_numbers() {
     let mut random = Random(5);
     for n in [0, 1, 3, 4, 5, 31] {
-        let (mut w, g) = (random.whole_numbers(n), random.whole_numbers(n));
+        let (w, g) = (random.whole_numbers(n), random.whole_numbers(n));
         let expected: Vec<f32> = w.iter().zip(&g).map(|(w, g)| w - 2.0 * g).collect();
-        sgd(&mut w, &g, 2.0);
-        assert_eq!(w, expected);
+        let mut next = vec![f32::NAN; n];
+        sgd(&w, &g, &mut next, 2.0);
+        assert_eq!(next, expected);
     }
 }
 
@@ -35,7 +36,7 @@ fn momentum_is_exact_on_whole_numbers() {
                     m0[i] = 2.0 * m0[i] + g[i];
                     w0[i] -= 4.0 * if nesterov { g[i] + 2.0 * m0[i] } else { m0[i] };
                 }
-                momentum(&mut w, &g, &mut m, 4.0, 2.0, nesterov);
+                momentum(&w.clone(), &g, &mut w, &mut m, 4.0, 2.0, nesterov);
             }
             assert_eq!((w, m), (w0, m0));
         }
@@ -62,7 +63,7 @@ fn adam_counts_the_steps_of_each_slot() {
                 let (m_hat, v_hat) = (m0[i] / (1.0 - 0.9f64.powi(t)), v0[i] / (1.0 - 0.999f64.powi(t)));
                 w0[i] -= 0.01 * m_hat / (v_hat.sqrt() + 1e-7);
             }
-            adam(&mut w, &g, &mut m, &mut v, &mut steps, &constants, &mut corrections);
+            adam(&w.clone(), &g, &mut w, &mut m, &mut v, &mut steps, &constants, &mut corrections);
         }
         close(&w, &w0, 2e-6);
         assert!((0..n).all(|i| steps[i] == 20 + [0, 0, 0, 0, 0, 3, 1000, 0][i % 8]));
@@ -73,9 +74,9 @@ fn adam_counts_the_steps_of_each_slot() {
 #[test]
 fn adam_starts_a_late_slot_with_a_step_of_the_learning_rate() {
     let constants = Adam { learning_rate: 1.0, beta1: 0.9, beta2: 0.999, epsilon: 0.0 };
-    let (mut w, mut m, mut v) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+    let (mut w, mut m, mut v) = ([f32::NAN; 2], [0.0; 2], [0.0; 2]);
     let mut steps = [u32::MAX, 0];
-    adam(&mut w, &[5.0, 5.0], &mut m, &mut v, &mut steps, &constants, &mut BiasCorrections::default());
+    adam(&[0.0; 2], &[5.0, 5.0], &mut w, &mut m, &mut v, &mut steps, &constants, &mut BiasCorrections::default());
     close(&w, &[-(0.1 / 0.001f64.sqrt()), -1.0], 1e-5);
     assert_eq!(steps, [u32::MAX, 1]);
 }
@@ -84,9 +85,9 @@ fn adam_starts_a_late_slot_with_a_step_of_the_learning_rate() {
 fn a_slot_does_not_depend_on_where_it_sits() {
     let constants = Adam { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
     let run = |n: usize| {
-        let (mut w, mut m, mut v, mut steps) = (vec![0.3; n], vec![0.1; n], vec![0.2; n], vec![7; n]);
+        let (mut w, mut m, mut v, mut steps) = (vec![f32::NAN; n], vec![0.1; n], vec![0.2; n], vec![7; n]);
         let mut corrections = BiasCorrections::default();
-        adam(&mut w, &vec![0.7; n], &mut m, &mut v, &mut steps, &constants, &mut corrections);
+        adam(&vec![0.3; n], &vec![0.7; n], &mut w, &mut m, &mut v, &mut steps, &constants, &mut corrections);
         w
     };
     assert_eq!(run(5)[4].to_bits(), run(4)[0].to_bits());
@@ -100,7 +101,7 @@ fn a_slot_does_not_depend_on_the_age_of_its_neighbours() {
     let run = |age: &dyn Fn(usize) -> u32| {
         let start: Vec<f32> = (1..=n).map(|i| 1.0 / i as f32).collect();
         let (mut w, mut m, mut v, mut steps) = (start.clone(), start.clone(), start.clone(), (0..n).map(age).collect::<Vec<_>>());
-        adam(&mut w, &start, &mut m, &mut v, &mut steps, &constants, &mut BiasCorrections::default());
+        adam(&start, &start, &mut w, &mut m, &mut v, &mut steps, &constants, &mut BiasCorrections::default());
         w
     };
     let (young, old, mixed) = (run(&|_| 3), run(&|_| 40_000), run(&|i| if i % 3 == 0 { 3 } else { 40_000 }));
@@ -113,8 +114,8 @@ fn moments_do_not_become_denormal() {
     let (mut w, mut m, mut v, mut steps) = ([0.0; 5], [1e-3, -1e-3, 1.0, 0.0, f32::NAN], [1e-6; 5], [0; 5]);
     let mut along = [1e-3; 5];
     for _ in 0..2000 {
-        adam(&mut w, &[0.0; 5], &mut m, &mut v, &mut steps, &constants, &mut BiasCorrections::default());
-        momentum(&mut w, &[0.0; 5], &mut along, 0.1, 0.9, false);
+        adam(&w.clone(), &[0.0; 5], &mut w, &mut m, &mut v, &mut steps, &constants, &mut BiasCorrections::default());
+        momentum(&w.clone(), &[0.0; 5], &mut w, &mut along, 0.1, 0.9, false);
     }
     assert_eq!((&m[..4], v, along), (&[0.0; 4][..], [0.0; 5], [0.0; 5]));
     assert!(m[4].is_nan());
