@@ -74,7 +74,7 @@ export async function run({ short }) {
   // The peak does sixteen operations a cycle, two multiply-adds of four lanes, on the machines of our records.
   const gigahertz = peak / 16;
   const optimizers = await cycles(gigahertz, short, how, random);
-  text += `\n\nFused optimizers, cycles a value at ${gigahertz.toFixed(2)} GHz (the peak over 16), the copy of the values included.\n\n${markdown(
+  text += `\n\nFused optimizers, cycles a value at ${gigahertz.toFixed(2)} GHz (the peak over 16); new values in an array of their own.\n\n${markdown(
     ['values', ...Object.keys(optimizers[0].cycles)],
     optimizers.map((o) => [o.size, ...Object.values(o.cycles)]),
   )}`;
