@@ -96,14 +96,15 @@ export function randomPattern(rows: number, cols: number, nnz: number, seed: num
 function sample(size: number, count: number, random: Random): Float64Array {
   let drawn = new Float64Array(0);
   while (drawn.length < count) {
-    // Enough that a second round is rare; repeats of a uniform draw leave the rest uniform.
+    // Enough for a second round to be rare below a sixth of `size`; repeats of a uniform draw leave the rest uniform.
     const more = Math.ceil((count - drawn.length) * 1.1) + 16;
+    const fresh = new Float64Array(more).map(() => random.below(size)).sort();
     const all = new Float64Array(drawn.length + more);
-    all.set(drawn);
-    for (let i = drawn.length; i < all.length; i++) all[i] = random.below(size);
-    all.sort();
     let unique = 0;
-    for (const value of all) if (unique === 0 || value !== all[unique - 1]) all[unique++] = value;
+    for (let d = 0, f = 0; d < drawn.length || f < more; ) {
+      const value = f < more && !(drawn[d] <= fresh[f]) ? fresh[f++] : drawn[d++];
+      if (value !== all[unique - 1]) all[unique++] = value;
+    }
     drawn = all.subarray(0, unique);
   }
   // Too many: throw out a random few. A uniform subset of a uniform set is uniform.
