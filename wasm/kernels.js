@@ -1142,4 +1142,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '4a31eb92d77a0651';
+export const STAMP = '64716189d70be18c';

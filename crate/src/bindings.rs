@@ -18,22 +18,28 @@ use crate::kernels::window::Window;
 use crate::kernels::{depthwise, edit, layer, pack, panels, peak, pool, power, top_k};
 use crate::lanes::{F32x4, Row};
 use crate::pattern::{CsrPattern, Indices};
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::RefCell;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use wasm_bindgen::prelude::*;
 
-/// The system's allocator, counting the bytes it has out.
+/// Not the standard library's where size counts: that is 2.4 kB more of the compressed binary, needs as much memory, and is no faster.
+#[cfg(target_arch = "wasm32")]
+static HEAP: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+#[cfg(not(target_arch = "wasm32"))]
+static HEAP: std::alloc::System = std::alloc::System;
+
+/// The heap, counting the bytes it has out.
 struct Counting;
 
 static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: both calls go to `System` unchanged. What grows is allocated anew, copied and freed: `System`'s own way would be 3 kB of the binary.
+// SAFETY: both calls go to the heap unchanged. What grows is allocated anew, copied and freed: the heap's own way would be 1.1 kB of the binary.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's contract is System's.
-        let at = unsafe { System.alloc(layout) };
+        // SAFETY: the caller's contract is the heap's.
+        let at = unsafe { HEAP.alloc(layout) };
         if !at.is_null() {
             LIVE_BYTES.fetch_add(layout.size(), Relaxed);
         }
@@ -42,8 +48,8 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         LIVE_BYTES.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's contract is System's.
-        unsafe { System.dealloc(at, layout) }
+        // SAFETY: the caller's contract is the heap's.
+        unsafe { HEAP.dealloc(at, layout) }
     }
 }
 
