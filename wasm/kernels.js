@@ -1142,4 +1142,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '64716189d70be18c';
+export const STAMP = '812da16b4e6bbddf';

@@ -334,6 +334,12 @@ impl F32x4 {
         Self(w::f32x4_abs(self.0))
     }
 
+    /// The bits of the absolute values, which order as these do.
+    #[inline(always)]
+    pub fn magnitudes(self) -> I32x4 {
+        I32x4(w::v128_and(self.0, w::i32x4_splat(i32::MAX)))
+    }
+
     /// 0 where `self` is below `floor`. A NaN is not.
     #[inline(always)]
     pub fn zero_below(self, floor: Self) -> Self {
@@ -447,6 +453,10 @@ impl F32x4 {
 
     pub fn abs(self) -> Self {
         Self(self.0.map(f32::abs))
+    }
+
+    pub fn magnitudes(self) -> I32x4 {
+        I32x4(self.0.map(|v| v.abs().to_bits() as i32))
     }
 
     pub fn zero_below(self, floor: Self) -> Self {
@@ -582,6 +592,17 @@ impl I32x4 {
     }
 
     #[inline(always)]
+    pub fn max(self, b: Self) -> Self {
+        Self(w::i32x4_max(self.0, b.0))
+    }
+
+    /// A bit for each lane of four masks.
+    #[inline(always)]
+    pub fn bits([a, b, c, d]: [Self; 4]) -> u16 {
+        I16x8::bits([I16x8(I16x8::halves(a.0, b.0)), I16x8(I16x8::halves(c.0, d.0))])
+    }
+
+    #[inline(always)]
     pub fn and_not(self, b: Self) -> Self {
         Self(w::v128_andnot(self.0, b.0))
     }
@@ -629,6 +650,10 @@ impl I32x4 {
         self.zip(b, |a, b| a & !b)
     }
 
+    pub fn bits(masks: [Self; 4]) -> u16 {
+        (0..16).filter(|i| masks[i / 4].0[i % 4] != 0).map(|i| 1 << i).sum()
+    }
+
     pub fn store_bytes(bytes: u64, start: Self, out: &mut [u32; 8]) {
         for (i, (to, byte)) in out.iter_mut().zip(bytes.to_le_bytes()).enumerate() {
             *to = start.0[i % 4] as u32 + u32::from(byte);
@@ -654,8 +679,12 @@ impl I16x8 {
     /// The upper halves of eight magnitudes.
     #[inline(always)]
     pub fn upper([a, b]: [F32x4; 2]) -> Self {
-        let halves = w::i16x8_shuffle::<1, 3, 5, 7, 9, 11, 13, 15>(a.0, b.0);
-        Self(w::v128_and(halves, w::i16x8_splat(i16::MAX)))
+        Self(w::v128_and(Self::halves(a.0, b.0), w::i16x8_splat(i16::MAX)))
+    }
+
+    #[inline(always)]
+    fn halves(a: w::v128, b: w::v128) -> w::v128 {
+        w::i16x8_shuffle::<1, 3, 5, 7, 9, 11, 13, 15>(a, b)
     }
 
     /// A mask of the lanes that are above those of `b`.

@@ -58,6 +58,39 @@ fn a_misled_guess_costs_time_and_not_the_answer() {
     }
 }
 
+/// Most magnitudes equal, or so near each other that their upper halves are.
+#[test]
+fn a_crowd_is_told_apart_to_the_last_bit() {
+    let mut random = Random(15);
+    let n = 20_007;
+    let mut of = |each: fn(u32, usize) -> f32| -> Vec<f32> { (0..n).map(|i| each(random.below(1 << 20) as u32, i)).collect() };
+    let signs = of(|r, _| if r % 2 == 0 { 0.1 } else { -0.1 });
+    let near = of(|r, _| f32::from_bits(0x3f80_0000 + r % 30_000));
+    let zeros_and_more = of(|r, _| if r % 5 < 3 { 0.0 } else { r as f32 });
+    let few_others = of(|r, i| {
+        if r % 1000 == 0 {
+            r as f32
+        } else if i == 12_345 {
+            f32::INFINITY
+        } else {
+            -3.0
+        }
+    });
+    // The sample sees 4 values in 124.
+    let other_where_sampled = of(|r, i| if i % 124 < 4 { 7.0 } else { r as f32 / 1e5 });
+    for values in [signs, near, zeros_and_more, few_others, other_where_sampled] {
+        for k in [0, 1, 30, 4_000, 8_000, 10_000, n - 16, n] {
+            assert_eq!(selected(&values, k), reference::top_k(&values, k));
+        }
+        for index in [3, 9_999, n - 1] {
+            let with_nan: Vec<f32> = values.iter().enumerate().map(|(i, &v)| if i == index { -f32::NAN } else { v }).collect();
+            for k in [0, 1, 10_000] {
+                assert_eq!(top_k::top_k(&with_nan, &mut vec![0; k]), Err(top_k::NotANumber { index }));
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn top_k_equals_a_full_sort(values in prop::collection::vec(any::<i32>(), 0..300), keep in 0.0..=1.0f64, ties in any::<bool>()) {
