@@ -260,9 +260,14 @@ export function sources(previous: Pattern, next: Pattern, source: number): boole
 export function thetaGradient(phi: number, d_phi: number, d_theta: number, n: number, alpha: number): void;
 
 /**
- * Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].
+ * Begins to look for the `k` largest magnitudes among `n` values. See [`Selection::new`].
  */
-export function topK(values: number, n: number, k: number, out: number): void;
+export function topK(sample: number, length: number, n: number, k: number): void;
+
+/**
+ * Looks at the next values; returns where to go on, or −1 once `out [k]` has the indices. See [`Selection::look`].
+ */
+export function topKOf(values: number, length: number, out: number, k: number): number;
 
 /**
  * See [`pack::unpack`].
@@ -335,7 +340,8 @@ export interface InitOutput {
     readonly sgd: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly sources: (a: number, b: number, c: number) => number;
     readonly thetaGradient: (a: number, b: number, c: number, d: number, e: number) => void;
-    readonly topK: (a: number, b: number, c: number, d: number) => [number, number];
+    readonly topK: (a: number, b: number, c: number, d: number) => void;
+    readonly topKOf: (a: number, b: number, c: number, d: number) => [number, number, number];
     readonly unpack: (a: number, b: number, c: number, d: number) => void;
     readonly wherePositive: (a: number, b: number, c: number) => void;
     readonly __wbindgen_externrefs: WebAssembly.Table;

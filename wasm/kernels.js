@@ -23,11 +23,9 @@ export class Convolution {
      */
     backwardOrder(pattern, numbers, values, out) {
         _assertClass(pattern, Pattern);
-        const val2 = +values;
-        const val3 = +out;
         const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
         const len0 = WASM_VECTOR_LEN;
-        wasm.convolution_backwardOrder(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3);
+        wasm.convolution_backwardOrder(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, values, out);
     }
     /**
      * `count` rows from `first` on; `values` are in the lists' order, `dx` is 0 where not wanted. See
@@ -42,16 +40,9 @@ export class Convolution {
      * @param {number} partial
      */
     backward(numbers, first, count, x, dy, values, dx, partial) {
-        const val2 = +first;
-        const val3 = +count;
-        const val4 = +x;
-        const val5 = +dy;
-        const val6 = +values;
-        const val7 = +dx;
-        const val8 = +partial;
         const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
         const len0 = WASM_VECTOR_LEN;
-        wasm.convolution_backward(this.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8);
+        wasm.convolution_backward(this.__wbg_ptr, ptr0, len0, first, count, x, dy, values, dx, partial);
     }
     /**
      * See [`convolution::Convolution::forward_order`].
@@ -77,17 +68,9 @@ export class Convolution {
      * @param {number} tile
      */
     forward(numbers, first, count, x, values, bias, y, relu, tile) {
-        const val2 = +first;
-        const val3 = +count;
-        const val4 = +x;
-        const val5 = +values;
-        const val6 = +bias;
-        const val7 = +y;
-        const val8 = +relu;
-        const val9 = +tile;
         const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
         const len0 = WASM_VECTOR_LEN;
-        wasm.convolution_forward(this.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6, val7, val8, val9);
+        wasm.convolution_forward(this.__wbg_ptr, ptr0, len0, first, count, x, values, bias, y, relu, tile);
     }
     /**
      * `numbers` as for [`Window::new`]; those given to the others may differ in the heights.
@@ -115,14 +98,9 @@ export class Convolution {
      */
     weightGradient(pattern, numbers, partial, values, d_values, decay_forward, decay_rest) {
         _assertClass(pattern, Pattern);
-        const val2 = +partial;
-        const val3 = +values;
-        const val4 = +d_values;
-        const val5 = +decay_forward;
-        const val6 = +decay_rest;
         const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
         const len0 = WASM_VECTOR_LEN;
-        wasm.convolution_weightGradient(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, val2, val3, val4, val5, val6);
+        wasm.convolution_weightGradient(this.__wbg_ptr, pattern.__wbg_ptr, ptr0, len0, partial, values, d_values, decay_forward, decay_rest);
     }
 }
 if (Symbol.dispose) Convolution.prototype[Symbol.dispose] = Convolution.prototype.free;
@@ -208,7 +186,6 @@ export class Pattern {
      * @param {Uint32Array | number[]} col_indices
      */
     constructor(cols, row_offsets, row_splits, col_indices) {
-        const val4 = +cols;
         let ptr0, len0, ptr1, len1, ptr2, len2;
         try {
             ptr0 = passArray32ToWasm0(row_offsets, wasm.__wbindgen_malloc);
@@ -223,7 +200,7 @@ export class Pattern {
             if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 4, 4); }
             throw e;
         }
-        const ret = wasm.pattern_new(val4, ptr0, len0, ptr1, len1, ptr2, len2);
+        const ret = wasm.pattern_new(cols, ptr0, len0, ptr1, len1, ptr2, len2);
         if (ret[2]) {
             throw takeFromExternrefTable0(ret[1]);
         }
@@ -239,7 +216,6 @@ export class Pattern {
      * @returns {Pattern}
      */
     replace(dropped, grown, regrow) {
-        const val3 = +regrow;
         let ptr0, len0, ptr1, len1;
         try {
             ptr0 = passArray32ToWasm0(dropped, wasm.__wbindgen_malloc);
@@ -251,7 +227,7 @@ export class Pattern {
             if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 4, 4); }
             throw e;
         }
-        const ret = wasm.pattern_replace(this.__wbg_ptr, ptr0, len0, ptr1, len1, val3);
+        const ret = wasm.pattern_replace(this.__wbg_ptr, ptr0, len0, ptr1, len1, regrow);
         if (ret[2]) {
             throw takeFromExternrefTable0(ret[1]);
         }
@@ -495,14 +471,9 @@ export function carry(from, from_length, source, to, length) {
  * @param {number} dw
  */
 export function convFilterGradient(numbers, batch, x, dy, add, dw) {
-    const val2 = +batch;
-    const val3 = +x;
-    const val4 = +dy;
-    const val5 = +add;
-    const val6 = +dw;
     const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
     const len0 = WASM_VECTOR_LEN;
-    wasm.convFilterGradient(ptr0, len0, val2, val3, val4, val5, val6);
+    wasm.convFilterGradient(ptr0, len0, batch, x, dy, add, dw);
 }
 
 /**
@@ -516,15 +487,9 @@ export function convFilterGradient(numbers, batch, x, dy, add, dw) {
  * @param {number} y
  */
 export function convForward(numbers, batch, x, w, bias, relu, y) {
-    const val2 = +batch;
-    const val3 = +x;
-    const val4 = +w;
-    const val5 = +bias;
-    const val6 = +relu;
-    const val7 = +y;
     const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
     const len0 = WASM_VECTOR_LEN;
-    wasm.convForward(ptr0, len0, val2, val3, val4, val5, val6, val7);
+    wasm.convForward(ptr0, len0, batch, x, w, bias, relu, y);
 }
 
 /**
@@ -536,13 +501,9 @@ export function convForward(numbers, batch, x, w, bias, relu, y) {
  * @param {number} dx
  */
 export function convInputGradient(numbers, batch, dy, w, dx) {
-    const val2 = +batch;
-    const val3 = +dy;
-    const val4 = +w;
-    const val5 = +dx;
     const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
     const len0 = WASM_VECTOR_LEN;
-    wasm.convInputGradient(ptr0, len0, val2, val3, val4, val5);
+    wasm.convInputGradient(ptr0, len0, batch, dy, w, dx);
 }
 
 /**
@@ -572,14 +533,9 @@ export function dense(m, n, k, transpose_a, transpose_b, a, b, bias, relu, c) {
  * @param {number} dw
  */
 export function depthwiseFilterGradient(numbers, batch, x, dy, add, dw) {
-    const val2 = +batch;
-    const val3 = +x;
-    const val4 = +dy;
-    const val5 = +add;
-    const val6 = +dw;
     const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
     const len0 = WASM_VECTOR_LEN;
-    wasm.depthwiseFilterGradient(ptr0, len0, val2, val3, val4, val5, val6);
+    wasm.depthwiseFilterGradient(ptr0, len0, batch, x, dy, add, dw);
 }
 
 /**
@@ -591,13 +547,9 @@ export function depthwiseFilterGradient(numbers, batch, x, dy, add, dw) {
  * @param {number} dx
  */
 export function depthwiseInputGradient(numbers, batch, dy, w, dx) {
-    const val2 = +batch;
-    const val3 = +dy;
-    const val4 = +w;
-    const val5 = +dx;
     const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
     const len0 = WASM_VECTOR_LEN;
-    wasm.depthwiseInputGradient(ptr0, len0, val2, val3, val4, val5);
+    wasm.depthwiseInputGradient(ptr0, len0, batch, dy, w, dx);
 }
 
 /**
@@ -745,13 +697,9 @@ export function lowestOfEachSign(weights, n, fraction) {
  * @param {number} dx
  */
 export function maxPoolGradient(numbers, batch, x, dy, dx) {
-    const val2 = +batch;
-    const val3 = +x;
-    const val4 = +dy;
-    const val5 = +dx;
     const ptr0 = passArray32ToWasm0(numbers, wasm.__wbindgen_malloc);
     const len0 = WASM_VECTOR_LEN;
-    wasm.maxPoolGradient(ptr0, len0, val2, val3, val4, val5);
+    wasm.maxPoolGradient(ptr0, len0, batch, x, dy, dx);
 }
 
 /**
@@ -874,17 +822,30 @@ export function thetaGradient(phi, d_phi, d_theta, n, alpha) {
 }
 
 /**
- * Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].
- * @param {number} values
+ * Begins to look for the `k` largest magnitudes among `n` values. See [`Selection::new`].
+ * @param {number} sample
+ * @param {number} length
  * @param {number} n
  * @param {number} k
- * @param {number} out
  */
-export function topK(values, n, k, out) {
-    const ret = wasm.topK(values, n, k, out);
-    if (ret[1]) {
-        throw takeFromExternrefTable0(ret[0]);
+export function topK(sample, length, n, k) {
+    wasm.topK(sample, length, n, k);
+}
+
+/**
+ * Looks at the next values; returns where to go on, or −1 once `out [k]` has the indices. See [`Selection::look`].
+ * @param {number} values
+ * @param {number} length
+ * @param {number} out
+ * @param {number} k
+ * @returns {number}
+ */
+export function topKOf(values, length, out, k) {
+    const ret = wasm.topKOf(values, length, out, k);
+    if (ret[2]) {
+        throw takeFromExternrefTable0(ret[1]);
     }
+    return ret[0];
 }
 
 /**
@@ -1092,13 +1053,7 @@ function initSync(module) {
     if (wasm !== undefined) return wasm;
 
 
-    if (module !== undefined) {
-        if (Object.getPrototypeOf(module) === Object.prototype) {
-            ({module} = module)
-        } else {
-            console.warn('using deprecated parameters for `initSync()`; pass a single object instead')
-        }
-    }
+    ({module} = module)
 
     const imports = __wbg_get_imports();
     if (!(module instanceof WebAssembly.Module)) {
@@ -1142,4 +1097,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '812da16b4e6bbddf';
+export const STAMP = 'b0269d65412382f4';

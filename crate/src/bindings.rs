@@ -13,9 +13,9 @@ use crate::kernels::gradient::{self, Candidate};
 use crate::kernels::optimizer::{self, Adam, BiasCorrections};
 use crate::kernels::random::{self, Source, Spread};
 use crate::kernels::seeded::{self, Rank};
-use crate::kernels::top_k::NotANumber;
+use crate::kernels::top_k::{NotANumber, Selection};
 use crate::kernels::window::Window;
-use crate::kernels::{depthwise, edit, layer, pack, panels, peak, pool, power, top_k};
+use crate::kernels::{depthwise, edit, layer, pack, panels, peak, pool, power};
 use crate::lanes::{F32x4, Row};
 use crate::pattern::{CsrPattern, Indices};
 use std::alloc::{GlobalAlloc, Layout};
@@ -573,12 +573,29 @@ pub fn max_pool_gradient(numbers: &[u32], batch: usize, x: usize, dy: usize, dx:
     pool::max_gradient(&window, batch, x, dy, dx);
 }
 
-/// Writes the indices of the `k` largest magnitudes among `n` values to `out [k]`. See [`top_k::top_k`].
+thread_local! {
+    static SELECTION: RefCell<Option<Selection>> = const { RefCell::new(None) };
+}
+
+/// Begins to look for the `k` largest magnitudes among `n` values. See [`Selection::new`].
 #[wasm_bindgen(js_name = topK)]
-pub fn top_k(values: usize, n: usize, k: usize, out: usize) -> Result<(), JsError> {
+pub fn top_k(sample: usize, length: usize, n: usize, k: usize) {
+    // SAFETY: the caller owns this address.
+    let sample = unsafe { slice(sample, length) };
+    SELECTION.set(Some(Selection::new(sample.to_vec(), n, k)));
+}
+
+/// Looks at the next values; returns where to go on, or −1 once `out [k]` has the indices. See [`Selection::look`].
+#[wasm_bindgen(js_name = topKOf)]
+pub fn top_k_of(values: usize, length: usize, out: usize, k: usize) -> Result<i32, JsError> {
+    let mut selection = SELECTION.take().expect("topK comes first");
     // SAFETY: the caller owns these addresses.
-    let (values, out) = unsafe { (slice(values, n), slice_mut(out, k)) };
-    top_k::top_k(values, out).map_err(not_a_number)
+    let (values, out) = unsafe { (slice(values, length), slice_mut(out, k)) };
+    let next = selection.look(values, out).map_err(not_a_number)?;
+    Ok(next.map_or(-1, |next| {
+        SELECTION.set(Some(selection));
+        next as i32
+    }))
 }
 
 /// Writes the best candidates for growth to `rows`, `cols` and `gradients` (each `[k]`) and returns how many there are.

@@ -172,8 +172,22 @@ describe('topK', () => {
     );
   });
 
-  test('refuses NaN by its index', () => {
+  test.each([65_536, 65_537, 200_001])('of %i values, which come in parts', (n) => {
+    const values = Float32Array.from(wholeNumbers(new Random(3), n), (v, i) => v + (i % 1000) / 1e4);
+    for (const k of [0, 1, n >> 1, n]) {
+      const expected = reference.topK(Array.from(values.keys()), k, (i) => values[i]);
+      expect(Array.from(kernels.topK(values, k))).toEqual(expected);
+    }
+  });
+
+  test('refuses NaN by its index, and keeps nothing', () => {
     expect(() => kernels.topK(Float32Array.of(1, Infinity, Number.NaN), 1)).toThrow('expected numbers, received NaN at index 2');
+    const values = new Float32Array(200_000).fill(1);
+    kernels.topK(values, 0);
+    const { liveBytes } = memory();
+    values[150_000] = Number.NaN;
+    for (let i = 0; i < 2; i++) expect(() => kernels.topK(values, 0)).toThrow('received NaN at index 150000');
+    expect(memory().liveBytes).toBe(liveBytes);
   });
 });
 

@@ -92,11 +92,24 @@ export function dense(
   return floats(atC, batch * m * n);
 }
 
+/** So many values are copied in and looked at while they are in a cache. */
+const PART = 2 ** 16;
+
 /** Indices of the k largest magnitudes, ascending; equal magnitudes: the lower index wins. Throws on NaN. */
 export function topK(values: Float32Array, k: number): Uint32Array {
-  const [atValues, atOut] = carve(values.length, k);
-  copyIn(atValues, values);
-  rust.topK(atValues, values.length, k, atOut);
+  const n = values.length;
+  const room = Math.ceil(n / 31) + 4;
+  const [at, atOut] = carve(Math.max(PART, room), k);
+  const sample = floats(at, room);
+  let length = 0;
+  // Four neighbours of every 124: see top_k.rs.
+  for (let i = 3; i < n; i += 124) for (let j = i - 3; j <= i; j++) sample[length++] = values[j];
+  rust.topK(at, length, n, k);
+  for (let next = 0; next >= 0; ) {
+    const part = values.subarray(next, next + PART);
+    copyIn(at, part);
+    next = rust.topKOf(at, part.length, atOut, k);
+  }
   return words(atOut, k);
 }
 

@@ -2,6 +2,7 @@
 //!
 //! O(nnz) but for the selection. Here and not in TypeScript because Top-KAST does it at every step.
 
+use super::kth;
 use super::top_k::{self, NotANumber};
 use crate::pattern::CsrPattern;
 use std::ops::Range;
@@ -100,7 +101,7 @@ pub fn lowest(scores: &[f32], k: usize) -> Result<Vec<u32>, NotANumber> {
         if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
     };
     let mut keys: Vec<u64> = scores.iter().enumerate().map(|(i, &s)| u64::from(key(s)) << 32 | u64::from(!(i as u32))).collect();
-    let last = top_k::k_lowest(&keys, k);
+    let last = kth::k_lowest(&keys, k);
     keys.retain(|&key| key <= last);
     Ok(keys.into_iter().map(|key| !(key as u32)).collect())
 }
@@ -118,7 +119,7 @@ pub fn lowest_of_each_sign(weights: &[f32], fraction: f64) -> Result<Vec<u32>, N
     }
     let last = signs.map(|keys| {
         let k = ((fraction * keys.len() as f64).ceil() as usize).min(keys.len());
-        if k == 0 { 0 } else { top_k::k_lowest(&keys, k) }
+        if k == 0 { 0 } else { kth::k_lowest(&keys, k) }
     });
     let is_low = |&(i, w): &(usize, &f32)| key((i, w)) <= last[usize::from(*w < 0.0)];
     Ok(weights.iter().enumerate().filter(is_low).map(|(i, _)| i as u32).collect())

@@ -9,7 +9,8 @@
 //! the product). Strips of eight features by four units: by row, candidates then go to lines far apart. Four samples a turn in the product: 60 % of the
 //! peak, as V8 mixes the turns until the registers run out.
 
-use super::top_k::{self, k_lowest, kth_magnitude};
+use super::kth::{k_lowest, kth_magnitude};
+use super::top_k;
 use crate::lanes::{F32x4, F64x2, I32x4};
 use crate::pattern::{self, CsrPattern};
 

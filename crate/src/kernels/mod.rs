@@ -22,7 +22,7 @@
 //! whatever tile does it (those of a layer that has all or most of its weights sample by sample). Results depend on the binary (see `lanes`), not on the shape of the batch around a sample
 //! (but for dX of a convolution where images are cut into strips: rows that two of them share are added up).
 //!
-//! The others: [`dense`] (the dense product, for `fastDense`), [`full`] (the products of a layer that has all or most of its weights), [`backward_rows`] (the backward pass for few samples, and for large layers), [`layer`] (which of them it takes), [`conv_dense`], [`depthwise`] and [`pool`] (dense convolutions and max pooling, for `trainingKernels`), [`window`] (their geometry), [`top_k`] (exact selection by magnitude), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
+//! The others: [`dense`] (the dense product, for `fastDense`), [`full`] (the products of a layer that has all or most of its weights), [`backward_rows`] (the backward pass for few samples, and for large layers), [`layer`] (which of them it takes), [`conv_dense`], [`depthwise`] and [`pool`] (dense convolutions and max pooling, for `trainingKernels`), [`window`] (their geometry), [`top_k`] (exact selection by magnitude), `kth` (what it and others rank with), [`edit`] (a pattern moves), [`gradient`] (what growth needs to know of the dense gradient, in O(k) memory),
 //! [`random`] (numbers by hash), [`seeded`] (Top-KAST without its whole vector), [`optimizer`], [`power`] (Powerpropagation), [`peak`] (what this machine could do at best).
 
 use crate::lanes::Row;
@@ -37,6 +37,7 @@ pub mod edit;
 pub mod forward;
 pub mod full;
 pub mod gradient;
+mod kth;
 pub mod layer;
 pub mod optimizer;
 pub mod pack;

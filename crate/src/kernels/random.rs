@@ -1,7 +1,7 @@
 //! Random numbers that can be asked for in any order: a hash of (key, counter). Nothing has to be stored, neither a generator's state nor the
 //! initial weights that it stands for.
 
-use super::top_k::sort;
+use super::kth::sort;
 use crate::pattern::CsrPattern;
 
 /// 64 random bits for a key and a counter: splitmix64 (Steele, Lea and Flood, OOPSLA 2014) at that place of its sequence.

@@ -5,6 +5,7 @@
 //! refills the candidates when they run out. The result equals the method on the whole vector, bit for bit.
 
 use super::edit::{Members, in_flat_order};
+use super::kth;
 use super::random::Source;
 use super::top_k;
 use crate::pattern::{self, CsrPattern};
@@ -195,7 +196,7 @@ impl Seeded {
             cut(&mut found, count);
         }
         let mut indices: Vec<u32> = found.iter().map(|&key| key as u32).chain(self.candidates.iter().map(|w| w.0)).collect();
-        top_k::sort(&mut indices);
+        kth::sort(&mut indices);
         self.candidates = indices.into_iter().map(|index| (index, self.source.value(index))).collect();
     }
 }
@@ -203,7 +204,7 @@ impl Seeded {
 /// Cuts different keys back to the k lowest, in their order; all up to the number returned, whose upper half is that of the last.
 #[inline(never)] // as `merge`
 fn cut(keys: &mut Vec<u64>, k: usize) -> u64 {
-    let last = top_k::k_lowest(keys, k);
+    let last = kth::k_lowest(keys, k);
     keys.retain(|&key| key <= last);
     last
 }

@@ -4,17 +4,19 @@
 //! is above it, and lists what is inside; bins over the bracket find the k-th of that list; what of the list reaches it gets its bit as well, and the
 //! bits become indices. Should the bracket miss, a wider one is tried, in the end that of all: slower, never wrong.
 //!
-//! What limits it, at a million values on an Intel Xeon of 2.5 GHz: the copy into this memory, 0.29 ms; the pass, 0.8 to 1.1 cycles a value, of which
-//! the vector instructions are 0.5; and the indices, up to 0.7 cycles. Both would be as long with all in the second-level cache. The pass compares
-//! upper halves, eight at a time, for which brackets are whole cells of 2^16 neighbouring magnitudes. Where much is found, no branch depends on a
-//! value: it would be guessed wrong too often. What is inside costs ten cycles or more a value. Usually that is 1 to 3 in a hundred. Where the sample
-//! finds a crowd there, of equal magnitudes or of some within a hundredth, a pass compares all the bits and tells the lowest in the bracket from the
-//! others: 1.0 to 1.7 ms in all, instead of 6.4.
+//! What limits it, at a million values on an Intel Xeon of 2.5 GHz, half of them wanted, 0.90 ms: copying them into this memory, 0.17, part by part, so
+//! that they are still in a cache when looked at (all at once: 0.29); the sample, 0.1, most of it waiting for the third-level cache; the pass, 0.8 to 1.1
+//! cycles a value, of which the vector instructions are 0.5; and the indices, up to 0.7 cycles. The pass compares upper halves, eight at a time, for
+//! which brackets are whole cells of 2^16 neighbouring magnitudes. Where much is found, no branch depends on a value: it would be guessed wrong too
+//! often. What is inside costs ten cycles or more a value. Usually that is 1 to 3 in a hundred. Where the sample finds a crowd there, of equal magnitudes
+//! or of some within a hundredth, the pass compares all the bits and tells the lowest in the bracket from the others: 0.9 to 1.4 ms, instead of 6.4.
 //!
 //! Tried: counting first and looking at the values again for the indices (1.45 times as long, copy not counted); bitmasks of four lanes each (1.5
 //! times), or of sixteen narrowed ones (twice: LLVM turns the narrowing into clamps); the bits of a byte as eight 16-bit numbers (the same); what is inside
-//! bit by bit (1 or 2 % longer); brackets of four deviations, which hardly miss, instead of three, of which one in 400 does (2 to 8 %).
+//! bit by bit (1 or 2 % longer); brackets of four deviations, which hardly miss, instead of three, of which one in 400 does (2 to 8 %);
+//! half the sample (a tenth less for few of a million, a tenth more for half of 100 000).
 
+use super::kth::{Bracket, crossing, kth};
 use crate::lanes::{F32x4, I16x8, I32x4};
 
 /// A value was NaN, which has no magnitude to rank.
@@ -30,51 +32,49 @@ const INFINITY: u32 = 0x7f80_0000;
 /// Overwrites `out`, whose length must not exceed `values.len()`. O(n) time; an eighth of a byte for each value,
 /// and 8 bytes for each in the bracket, a few in a hundred.
 pub fn top_k(values: &[f32], out: &mut [u32]) -> Result<(), NotANumber> {
-    let k = out.len();
-    assert!(k <= values.len());
-    let mut deviations = 3.0;
-    let seen = loop {
-        let (bracket, crowded) = bracket(values, k, deviations);
-        let seen = if crowded { Survey::to_the_bit(values, bracket) } else { Survey::of(values, bracket) };
-        if seen.infinite
-            && let Some(index) = values.iter().position(|v| v.is_nan())
-        {
-            return Err(NotANumber { index });
-        }
-        if k == 0 {
-            return Ok(());
-        }
-        if seen.above < k && k <= seen.above + seen.within.len() + seen.levels {
-            break seen;
-        }
-        deviations *= 4.0;
-    };
-    let wanted = k - seen.above;
-    let (threshold, mut ties, mut level) = if wanted <= seen.within.len() {
-        let kth = kth(&seen.within, wanted, seen.bracket);
-        (kth.magnitude, kth.ties, 0)
-    } else {
-        (seen.bracket.first, 0, wanted - seen.within.len())
-    };
-    let mut chosen = seen.over;
-    for (&bits, &place) in seen.within.iter().zip(&seen.places) {
-        let tie = bits == threshold && ties > 0;
-        ties -= usize::from(tie);
-        chosen[place as usize / 16] |= u16::from(bits > threshold || tie) << (place % 16);
-    }
-    for (chosen, &bits) in chosen.iter_mut().zip(&seen.level) {
-        if level == 0 {
-            break;
-        }
-        let mut bits = bits;
-        while bits.count_ones() as usize > level {
-            bits ^= 1 << bits.ilog2();
-        }
-        *chosen |= bits;
-        level -= bits.count_ones() as usize;
-    }
-    list(&chosen, out);
+    let sample = values.chunks(STRIDE).flat_map(|part| &part[..RUN.min(part.len())]).copied().collect();
+    let mut selection = Selection::new(sample, values.len(), out.len());
+    while selection.look(values, out)?.is_some() {}
     Ok(())
+}
+
+/// So many neighbours of every [`STRIDE`] values are the sample.
+const RUN: usize = 4;
+/// No power of two, which would meet a few columns of a matrix again and again.
+const STRIDE: usize = 31 * RUN;
+
+/// [`top_k`] of values that come part by part.
+pub struct Selection {
+    sample: Vec<f32>,
+    n: usize,
+    k: usize,
+    deviations: f64,
+    survey: Survey,
+}
+
+impl Selection {
+    /// Of `n` values the `k` (≤ n) largest. `sample` is some of them, anything for what is right, 4 of every 124 for what is fast.
+    pub fn new(sample: Vec<f32>, n: usize, k: usize) -> Self {
+        assert!(k <= n);
+        let deviations = 3.0;
+        let survey = Survey::new(bracket(&sample, n, k, deviations), n);
+        Self { sample, n, k, deviations, survey }
+    }
+
+    /// The next values, at least one unless n is 0; up to the last ones, their number is a multiple of 16. Returns where to go on, the first one again
+    /// if the bracket missed; nothing once `out [k]` is filled.
+    pub fn look(&mut self, values: &[f32], out: &mut [u32]) -> Result<Option<usize>, NotANumber> {
+        self.survey.look(values)?;
+        if self.survey.seen < self.n {
+            return Ok(Some(self.survey.seen));
+        }
+        if self.survey.choose(self.k, out) {
+            return Ok(None);
+        }
+        self.deviations *= 4.0;
+        self.survey = Survey::new(bracket(&self.sample, self.n, self.k, self.deviations), self.n);
+        Ok(Some(0))
+    }
 }
 
 fn magnitude(value: f32) -> u32 {
@@ -88,109 +88,62 @@ fn cell(magnitude: u32) -> u16 {
     (magnitude >> 16) as u16
 }
 
-/// Magnitudes, by their bits, from `first` to `last`.
-#[derive(Clone, Copy)]
-struct Bracket {
-    first: u32,
-    last: u32,
-}
-
-impl Bracket {
-    const ALL: Self = Self { first: 0, last: MAGNITUDE };
-    const WORDS: Self = Self { first: 0, last: u32::MAX };
-
-    fn cells(first: u16, last: u16) -> Self {
-        Self { first: u32::from(first) << 16, last: u32::from(last) << 16 | 0xffff }
-    }
-}
-
 /// What one pass over all values tells.
 struct Survey {
     bracket: Bracket,
+    /// Whether the bracket is other than whole cells, and its lowest magnitude told from the others: so many may have it that it is enough to know which.
+    crowded: bool,
+    /// So many values have been looked at.
+    seen: usize,
     /// Which magnitudes are above the bracket, a bit each, in whole words of 64; and how many these are.
     over: Vec<u16>,
     above: usize,
     /// Those in it, and their indices, which ascend; behind as many, anything.
     within: Vec<u32>,
     places: Vec<u32>,
-    /// Which have the bracket's lowest magnitude, a bit each, where that is told from the others in it; and how many these are.
+    /// Where it is crowded, which have its lowest magnitude, a bit each; and how many these are.
     level: Vec<u16>,
     levels: usize,
-    /// Whether something is infinite, or NaN.
-    infinite: bool,
-}
-
-/// Sixteens, and the rest with zeros behind it: of equal magnitudes the last, which k ≤ n never reaches.
-fn padded(values: &[f32]) -> (&[[f32; 16]], [f32; 16]) {
-    let (sixteens, rest) = values.as_chunks();
-    let mut end = [0.0; 16];
-    end[..rest.len()].copy_from_slice(rest);
-    (sixteens, end)
+    offsets: Offsets,
 }
 
 /// Sixteens that are looked at together: as many as a word has bits.
 const BLOCK: usize = u64::BITS as usize;
 
 impl Survey {
-    /// `bracket` is whole cells. Not inlined: 0.3 kB less.
-    #[inline(never)]
-    fn of(values: &[f32], bracket: Bracket) -> Self {
-        let (sixteens, end) = padded(values);
-        let over = vec![0; 4 * (sixteens.len() / 4 + 1)];
-        let mut survey =
-            Self { bracket, over, above: 0, within: Vec::new(), places: Vec::new(), level: Vec::new(), levels: 0, infinite: false };
-        let offsets = Offsets::new();
-        for (i, block) in sixteens.chunks(BLOCK).enumerate() {
-            survey.look(BLOCK * i, block, &offsets);
-        }
-        survey.look(sixteens.len(), &[end], &offsets);
-        survey
+    fn new((bracket, crowded): (Bracket, bool), n: usize) -> Self {
+        let over = vec![0; 4 * (n / 64 + 1)];
+        let level = if crowded { over.clone() } else { Vec::new() };
+        let (within, places) = (Vec::new(), Vec::new());
+        Self { bracket, crowded, seen: 0, over, above: 0, within, places, level, levels: 0, offsets: Offsets::new() }
     }
 
-    /// As [`Survey::of`] for a bracket of any bounds, of which the lowest is told from the others: so many may have it that it is enough to know which.
-    #[inline(never)]
-    fn to_the_bit(values: &[f32], bracket: Bracket) -> Self {
-        let (sixteens, end) = padded(values);
-        let mut over = vec![0; 4 * (sixteens.len() / 4 + 1)];
-        let (mut level, mut inside) = (over.clone(), over.clone());
-        let (mut above, mut levels, mut hits) = (0, 0, 0);
-        let [first, last] = [bracket.first, bracket.last].map(|bits| I32x4::splat(bits as i32));
-        let mut highest = I32x4::splat(0);
-        for (i, sixteen) in sixteens.iter().chain([&end]).enumerate() {
-            let (q, _) = sixteen.as_chunks::<4>();
-            let m = [0, 1, 2, 3].map(|i| F32x4::load(&q[i]).magnitudes());
-            highest = highest.max(m[0].max(m[1])).max(m[2].max(m[3]));
-            over[i] = I32x4::bits(m.map(|m| m.above(last)));
-            level[i] = !I32x4::bits(m.map(|m| m.above(first))) & !I32x4::bits(m.map(|m| first.above(m)));
-            inside[i] = I32x4::bits(m.map(|m| m.above(first))) & !over[i];
-            above += over[i].count_ones() as usize;
-            levels += level[i].count_ones() as usize;
-            hits += inside[i].count_ones() as usize;
+    /// The next values.
+    fn look(&mut self, values: &[f32]) -> Result<(), NotANumber> {
+        let (sixteens, rest) = values.as_chunks::<16>();
+        // Zeros behind all others: of equal magnitudes the last, which k ≤ n never reaches.
+        let mut end = [0.0; 16];
+        end[..rest.len()].copy_from_slice(rest);
+        let start = self.seen;
+        let mut infinite = false;
+        let end = (!rest.is_empty()).then_some([end]);
+        for block in sixteens.chunks(BLOCK).chain(end.as_ref().map(<[_; 1]>::as_slice)) {
+            infinite |= self.block(block);
+            self.seen += 16 * block.len();
         }
-        let infinite = highest.above(I32x4::splat(INFINITY as i32)).to_array().iter().any(|&mask| mask != 0);
-        let mut places = vec![0; hits];
-        list(&inside, &mut places);
-        let within = places.iter().map(|&place| magnitude(values[place as usize])).collect();
-        Self { bracket, over, above, within, places, level, levels, infinite }
+        self.seen = start + values.len();
+        match values.iter().position(|v| infinite && v.is_nan()) {
+            Some(index) => Err(NotANumber { index: start + index }),
+            None => Ok(()),
+        }
     }
 
-    /// Sixteens from the `start`-th on.
-    fn look(&mut self, start: usize, block: &[[f32; 16]], offsets: &Offsets) {
-        let [first, last] = [self.bracket.first, self.bracket.last].map(|bits| I16x8::splat(cell(bits) as i16));
-        let (mut above, mut highest) = (0, I16x8::splat(0));
+    /// Up to [`BLOCK`] sixteens; returns whether something is infinite, or NaN. Not inlined: 0.3 kB less.
+    #[inline(never)]
+    fn block(&mut self, block: &[[f32; 16]]) -> bool {
         let (mut inside, mut hits) = ([0u16; BLOCK], 0u64);
-        for (i, ((sixteen, over), inside)) in block.iter().zip(&mut self.over[start..]).zip(&mut inside).enumerate() {
-            let (q, _) = sixteen.as_chunks::<4>();
-            let cells = [I16x8::upper([F32x4::load(&q[0]), F32x4::load(&q[1])]), I16x8::upper([F32x4::load(&q[2]), F32x4::load(&q[3])])];
-            highest = highest.max(cells[0].max(cells[1]));
-            *over = I16x8::bits(cells.map(|cells| cells.above(last)));
-            *inside = !(*over | I16x8::bits(cells.map(|cells| first.above(cells))));
-            hits |= u64::from(*inside != 0) << i;
-            above += over.count_ones();
-        }
-        self.above += above as usize;
-        let infinite = highest.above(I16x8::splat(cell(INFINITY - 1) as i16));
-        self.infinite |= I16x8::bits([infinite; 2]) != 0;
+        let infinite =
+            if self.crowded { self.by_bits(block, &mut inside, &mut hits) } else { self.by_cells(block, &mut inside, &mut hits) };
         let old = self.within.len();
         let mut end = old;
         self.places.resize(self.places.len().max(old + 16 * BLOCK), 0);
@@ -198,11 +151,89 @@ impl Survey {
         while hits != 0 {
             let hit = hits.trailing_zeros() as usize;
             let to = self.places[end..].first_chunk_mut().expect("room was made");
-            end += offsets.expand(inside[hit], I32x4::splat((16 * (start + hit)) as i32), to);
+            end += self.offsets.expand(inside[hit], I32x4::splat((self.seen + 16 * hit) as i32), to);
             hits &= hits - 1;
         }
         let values = block.as_flattened();
-        self.within.extend(self.places[old..end].iter().map(|&place| magnitude(values[place as usize - 16 * start])));
+        self.within.extend(self.places[old..end].iter().map(|&place| magnitude(values[place as usize - self.seen])));
+        infinite
+    }
+
+    /// Marks what is above the bracket, and what is `inside`, with a bit of `hits` for sixteens that have such; returns whether something is infinite, or
+    /// NaN.
+    #[inline(always)]
+    fn by_cells(&mut self, block: &[[f32; 16]], inside: &mut [u16; BLOCK], hits: &mut u64) -> bool {
+        let [first, last] = [self.bracket.first, self.bracket.last].map(|bits| I16x8::splat(cell(bits) as i16));
+        let (mut above, mut highest) = (0, I16x8::splat(0));
+        for (i, ((sixteen, over), inside)) in block.iter().zip(&mut self.over[self.seen / 16..]).zip(inside).enumerate() {
+            let (q, _) = sixteen.as_chunks::<4>();
+            let cells = [I16x8::upper([F32x4::load(&q[0]), F32x4::load(&q[1])]), I16x8::upper([F32x4::load(&q[2]), F32x4::load(&q[3])])];
+            highest = highest.max(cells[0].max(cells[1]));
+            *over = I16x8::bits(cells.map(|cells| cells.above(last)));
+            *inside = !(*over | I16x8::bits(cells.map(|cells| first.above(cells))));
+            *hits |= u64::from(*inside != 0) << i;
+            above += over.count_ones();
+        }
+        self.above += above as usize;
+        let infinite = highest.above(I16x8::splat(cell(INFINITY - 1) as i16));
+        I16x8::bits([infinite; 2]) != 0
+    }
+
+    /// As [`Survey::by_cells`], where it is crowded.
+    #[inline(never)]
+    fn by_bits(&mut self, block: &[[f32; 16]], inside: &mut [u16; BLOCK], hits: &mut u64) -> bool {
+        let [first, last] = [self.bracket.first, self.bracket.last].map(|bits| I32x4::splat(bits as i32));
+        let mut highest = I32x4::splat(0);
+        let marks = self.over[self.seen / 16..].iter_mut().zip(&mut self.level[self.seen / 16..]).zip(inside);
+        for (i, (sixteen, ((over, level), inside))) in block.iter().zip(marks).enumerate() {
+            let (q, _) = sixteen.as_chunks::<4>();
+            let m = [0, 1, 2, 3].map(|i| F32x4::load(&q[i]).magnitudes());
+            highest = highest.max(m[0].max(m[1])).max(m[2].max(m[3]));
+            let beyond = I32x4::bits(m.map(|m| m.above(first)));
+            *over = I32x4::bits(m.map(|m| m.above(last)));
+            *level = !(beyond | I32x4::bits(m.map(|m| first.above(m))));
+            *inside = beyond & !*over;
+            *hits |= u64::from(*inside != 0) << i;
+            self.above += over.count_ones() as usize;
+            self.levels += level.count_ones() as usize;
+        }
+        let infinite = highest.above(I32x4::splat(INFINITY as i32 - 1));
+        I32x4::bits([infinite; 4]) != 0
+    }
+
+    /// Fills `out` with the indices of the k largest; or returns false, since the k-th is not in the bracket.
+    fn choose(&mut self, k: usize, out: &mut [u32]) -> bool {
+        if k == 0 {
+            return true;
+        }
+        if self.above >= k || k > self.above + self.within.len() + self.levels {
+            return false;
+        }
+        let wanted = k - self.above;
+        let (threshold, mut ties, mut level) = if wanted <= self.within.len() {
+            let kth = kth(&self.within, wanted, self.bracket);
+            (kth.magnitude, kth.ties, 0)
+        } else {
+            (self.bracket.first, 0, wanted - self.within.len())
+        };
+        for (&bits, &place) in self.within.iter().zip(&self.places) {
+            let tie = bits == threshold && ties > 0;
+            ties -= usize::from(tie);
+            self.over[place as usize / 16] |= u16::from(bits > threshold || tie) << (place % 16);
+        }
+        for (over, &bits) in self.over.iter_mut().zip(&self.level) {
+            if level == 0 {
+                break;
+            }
+            let mut bits = bits;
+            while bits.count_ones() as usize > level {
+                bits ^= 1 << bits.ilog2();
+            }
+            *over |= bits;
+            level -= bits.count_ones() as usize;
+        }
+        list(&self.over, &self.offsets, out);
+        true
     }
 }
 
@@ -233,8 +264,7 @@ impl Offsets {
 
 /// Writes the indices that `chosen` has a bit for to `out`, which has room for just these.
 #[inline(never)]
-fn list(chosen: &[u16], out: &mut [u32]) {
-    let offsets = Offsets::new();
+fn list(chosen: &[u16], offsets: &Offsets, out: &mut [u32]) {
     // Where most sixteens have one, none is looked at: it would be guessed wrong too often.
     let dense = out.len() > chosen.len();
     let (mut end, mut places) = (0, I32x4::splat(0));
@@ -257,32 +287,24 @@ fn list(chosen: &[u16], out: &mut [u32]) {
     }
 }
 
-/// Where the k-th magnitude probably lies, from one in 31 of them: so many standard deviations to either side. Whole cells, unless these are crowded:
-/// then as tight as it can be.
-fn bracket(values: &[f32], k: usize, deviations: f64) -> (Bracket, bool) {
-    const RUN: usize = 4;
-    // No power of two, which would meet a few columns of a matrix again and again.
-    const STRIDE: usize = 31 * RUN;
-    let sample = || values.chunks(STRIDE).flat_map(|part| &part[..RUN.min(part.len())]).map(|&v| magnitude(v));
+/// Where the k-th magnitude of n probably lies: so many standard deviations to either side. Whole cells, unless these are crowded: then as tight as it
+/// can be, and `true`.
+fn bracket(sample: &[f32], n: usize, k: usize, deviations: f64) -> (Bracket, bool) {
     let mut counts = [0u32; CELLS];
-    let mut n = 0;
-    sample().for_each(|magnitude| {
-        counts[usize::from(cell(magnitude)) % CELLS] += 1;
-        n += 1;
-    });
-    let (n, share) = (n as f64, k as f64 / values.len().max(1) as f64);
+    sample.iter().for_each(|&v| counts[usize::from(cell(magnitude(v))) % CELLS] += 1);
+    let (n, share) = (sample.len() as f64, k as f64 / n.max(1) as f64);
     // Of few the deviation is no measure.
     let margin = deviations * ((n * share * (1.0 - share)).sqrt() + 5.0);
     let (low, high) = (n * share + margin, n * share - margin);
     let first = if low >= n { 0 } else { nth_cell(&counts, low as usize) };
     let last = if high < 1.0 { cell(MAGNITUDE) } else { nth_cell(&counts, high as usize) };
-    let cells = Bracket::cells(first, last);
-    let share = |cells: &[u32]| cells.iter().sum::<u32>() as usize;
-    let (above, inside) = (share(&counts[usize::from(last) + 1..]), share(&counts[usize::from(first)..=usize::from(last)]));
+    let cells = Bracket { first: u32::from(first) << 16, last: u32::from(last) << 16 | 0xffff };
+    let sum = |cells: &[u32]| cells.iter().sum::<u32>() as usize;
+    let (above, inside) = (sum(&counts[usize::from(last) + 1..]), sum(&counts[usize::from(first)..=usize::from(last)]));
     if inside as f64 <= n / 8.0 + 4.0 * margin {
         return (cells, false);
     }
-    let within: Vec<u32> = sample().filter(|bits| (cells.first..=cells.last).contains(bits)).collect();
+    let within: Vec<u32> = sample.iter().map(|&v| magnitude(v)).filter(|bits| (cells.first..=cells.last).contains(bits)).collect();
     let nth = |n: f64| kth(&within, n as usize - above, cells).magnitude;
     let (first, last) = (if low >= n { 0 } else { nth(low) }, if high < 1.0 { MAGNITUDE } else { nth(high) });
     (Bracket { first, last }, true)
@@ -297,120 +319,4 @@ fn nth_cell(counts: &[u32; CELLS], n: usize) -> u16 {
     let (part, n) = crossing(&sums, n);
     let (cell, _) = crossing(&parts[part as usize], n);
     (PART as u32 * part + cell) as u16
-}
-
-/// The k-th largest (k ≥ 1) of some magnitudes, by their bits.
-pub(super) fn kth_magnitude(magnitudes: &[u32], k: usize) -> u32 {
-    kth(magnitudes, k, Bracket::ALL).magnitude
-}
-
-/// Which of keys that are all different are the k lowest (k ≥ 1): just those up to the number returned, whose upper half is that of the last.
-/// Not the standard library's selection, of which each use would be another 5 kB.
-pub(super) fn k_lowest(keys: &[u64], k: usize) -> u64 {
-    // Turned over, the lowest are the largest.
-    let words: Vec<u32> = keys.iter().map(|key| !(key >> 32) as u32).collect();
-    let Kth { magnitude: upper, ties, equal } = kth(&words, k, Bracket::WORDS);
-    let lower = if ties == equal {
-        0
-    } else {
-        let words: Vec<u32> = keys.iter().filter(|&key| !(key >> 32) as u32 == upper).map(|&key| !key as u32).collect();
-        kth(&words, ties, Bracket::WORDS).magnitude
-    };
-    !(u64::from(upper) << 32 | u64::from(lower))
-}
-
-/// Sorts, eleven bits at a time from the lowest on. As for [`k_lowest`].
-pub(super) fn sort(numbers: &mut Vec<u32>) {
-    let mut sorted = vec![0; numbers.len()];
-    for shift in [0, 11, 22] {
-        by_digit(numbers, shift, &mut sorted);
-        std::mem::swap(numbers, &mut sorted);
-    }
-}
-
-/// Into the order of one digit; numbers that share it stay in theirs. Not inlined: three times would be 1 kB more.
-#[inline(never)]
-fn by_digit(numbers: &[u32], shift: u32, sorted: &mut [u32]) {
-    let digit = |number: u32| (number >> shift) as usize % BINS;
-    let mut starts = [0u32; BINS + 1];
-    numbers.iter().for_each(|&number| starts[digit(number) + 1] += 1);
-    for i in 0..BINS {
-        starts[i + 1] += starts[i];
-    }
-    for &number in numbers {
-        let at = &mut starts[digit(number)];
-        sorted[*at as usize] = number;
-        *at += 1;
-    }
-}
-
-/// The k-th largest of some magnitudes, how many of just that value are among the k, and how many there are.
-struct Kth {
-    magnitude: u32,
-    ties: usize,
-    equal: usize,
-}
-
-/// The k-th largest (k ≥ 1) of magnitudes that lie in a bracket. Bins over the bracket say in which of them it is; that is the next bracket.
-fn kth(magnitudes: &[u32], k: usize, Bracket { first, last }: Bracket) -> Kth {
-    if let &[magnitude] = magnitudes {
-        return Kth { magnitude, ties: 1, equal: 1 };
-    }
-    let shift = (u32::BITS - (last - first).leading_zeros()).saturating_sub(BINS.ilog2());
-    let bin = |bits: u32| (bits - first) >> shift;
-    let counts = histogram(magnitudes, bin);
-    let (crossed, ties) = crossing(&counts, k);
-    let equal = counts[crossed as usize] as usize;
-    let lowest = first + (crossed << shift);
-    if shift == 0 {
-        return Kth { magnitude: lowest, ties, equal };
-    }
-    let next = Bracket { first: lowest, last: last.min(lowest + ((1 << shift) - 1)) };
-    if equal == magnitudes.len() {
-        return kth(magnitudes, ties, next);
-    }
-    let (mut inside, mut end) = (vec![0; equal + 1], 0);
-    for &bits in magnitudes {
-        // A branch would be guessed wrong too often.
-        inside[end] = bits;
-        end += usize::from(bin(bits) == crossed);
-    }
-    kth(&inside[..end], ties, next)
-}
-
-const BINS: usize = 2048;
-
-/// How many magnitudes there are in each bin.
-#[inline(always)]
-fn histogram(magnitudes: &[u32], bin: impl Fn(u32) -> u32) -> [u32; BINS] {
-    // Four tables: neighbours often share a bin, and a store would wait for the one before it.
-    let mut tables = [[0u32; BINS]; 4];
-    let (fours, rest) = magnitudes.as_chunks::<4>();
-    for four in fours {
-        for (table, &bits) in tables.iter_mut().zip(four) {
-            table[bin(bits) as usize % BINS] += 1;
-        }
-    }
-    let [mut counts, others @ ..] = tables;
-    for &bits in rest {
-        counts[bin(bits) as usize % BINS] += 1;
-    }
-    for table in &others {
-        for (count, other) in counts.iter_mut().zip(table) {
-            *count += other;
-        }
-    }
-    counts
-}
-
-/// From the top bin down: the bin in which the k-th falls, and how many of the k it must give.
-fn crossing(counts: &[u32], k: usize) -> (u32, usize) {
-    let mut wanted = k;
-    for (bin, &count) in counts.iter().enumerate().rev() {
-        if wanted <= count as usize {
-            return (bin as u32, wanted);
-        }
-        wanted -= count as usize;
-    }
-    unreachable!("k is at most the number of values")
 }

@@ -58,6 +58,26 @@ fn a_misled_guess_costs_time_and_not_the_answer() {
     }
 }
 
+#[test]
+fn parts_are_as_good_as_all_at_once() {
+    let mut random = Random(16);
+    let values: Vec<f32> = (0..5_000).map(|_| random.below(1 << 10) as f32 - 512.0).collect();
+    // A sample of something else misleads again and again.
+    for sample in [values[..200].to_vec(), vec![1e9; 200], vec![-0.5; 200], vec![]] {
+        for (part, k) in [(16, 1_000), (1_024, 0), (1_040, 5_000), (4_992, 17), (5_000, 4_999)] {
+            let mut out = vec![u32::MAX; k];
+            let mut selection = top_k::Selection::new(sample.clone(), values.len(), k);
+            let (mut next, mut looks) = (Some(0), 0);
+            while let Some(start) = next {
+                next = selection.look(&values[start..values.len().min(start + part)], &mut out).expect("no NaN");
+                looks += 1;
+            }
+            assert_eq!(out, reference::top_k(&values, k));
+            assert!(looks >= 5_000_usize.div_ceil(part));
+        }
+    }
+}
+
 /// Most magnitudes equal, or so near each other that their upper halves are.
 #[test]
 fn a_crowd_is_told_apart_to_the_last_bit() {
