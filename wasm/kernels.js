@@ -1097,4 +1097,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'b0269d65412382f4';
+export const STAMP = 'dfe9ecfa07110987';

@@ -178,6 +178,7 @@ fn backward_in_chunks_and_blocks_equals_the_reference() {
         (4100, 17, 60, true),
         (4100, 40, 60, false),
         (70_000, 3, 1, true),
+        (20, 20_000, 90, true),
         (1000, 900, 99, true),
         (800, 900, 99, false),
     ] {
