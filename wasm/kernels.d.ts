@@ -164,6 +164,11 @@ export function depthwiseInputGradient(numbers: Uint32Array | number[], batch: n
 export function draw(values: number, n: number, key: number, spread: number, first: number, second: number, alpha: number): void;
 
 /**
+ * See [`kernels::flush`].
+ */
+export function flush(numbers: number, n: number): void;
+
+/**
  * `x` and `y` are panels, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`Forward`].
  */
 export function forward(pattern: Pattern, batch: number, x: number, values: number, bias: number, y: number, relu: boolean, tile: number): void;
@@ -304,6 +309,7 @@ export interface InitOutput {
     readonly depthwiseFilterGradient: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
     readonly depthwiseInputGradient: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
     readonly draw: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => void;
+    readonly flush: (a: number, b: number) => void;
     readonly forward: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
     readonly gather: (a: number, b: number, c: number) => void;
     readonly gradientProduct: (a: number, b: number, c: number, d: number, e: number) => number;

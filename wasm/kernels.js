@@ -568,6 +568,15 @@ export function draw(values, n, key, spread, first, second, alpha) {
 }
 
 /**
+ * See [`kernels::flush`].
+ * @param {number} numbers
+ * @param {number} n
+ */
+export function flush(numbers, n) {
+    wasm.flush(numbers, n);
+}
+
+/**
  * `x` and `y` are panels, `bias` is 0 for none, `tile` a place in [`Tile::ALL`]. See [`Forward`].
  * @param {Pattern} pattern
  * @param {number} batch
@@ -1097,4 +1106,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'dfe9ecfa07110987';
+export const STAMP = '0b8547d7f34fccc7';

@@ -15,7 +15,7 @@ use crate::kernels::random::{self, Source, Spread};
 use crate::kernels::seeded::{self, Rank};
 use crate::kernels::top_k::{NotANumber, Selection};
 use crate::kernels::window::Window;
-use crate::kernels::{depthwise, edit, layer, pack, panels, peak, pool, power};
+use crate::kernels::{self, depthwise, edit, layer, pack, panels, peak, pool, power};
 use crate::lanes::{F32x4, Row};
 use crate::pattern::{CsrPattern, Indices};
 use std::alloc::{GlobalAlloc, Layout};
@@ -315,6 +315,13 @@ pub fn scatter(pattern: &Pattern, values: usize, theta: usize) {
     unsafe {
         edit::scatter(pattern, 0..pattern.rows(), true, slice(values, pattern.nnz()), slice_mut(theta, pattern.rows() * pattern.cols()))
     }
+}
+
+/// See [`kernels::flush`].
+#[wasm_bindgen]
+pub fn flush(numbers: usize, n: usize) {
+    // SAFETY: the caller owns this address.
+    kernels::flush(unsafe { slice_mut(numbers, n) })
 }
 
 /// See [`pack::pack`].

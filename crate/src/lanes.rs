@@ -347,16 +347,10 @@ impl F32x4 {
         Self(w::v128_andnot(self.0, w::f32x4_lt(self.0, floor.0)))
     }
 
-    /// The least number that is not denormal, for loops: V8 makes a constant anew at each use, of four instructions, and keeps a variable.
+    /// 0 where `self` is denormal.
     #[inline(always)]
-    pub fn least_normal() -> Self {
-        std::hint::black_box(Self::splat(f32::MIN_POSITIVE))
-    }
-
-    /// 0 where `self` is denormal: wasm cannot tell the CPU to do this, and such numbers are slow on many.
-    #[inline(always)]
-    pub fn flushed(self, least_normal: Self) -> Self {
-        Self(w::v128_andnot(self.0, w::f32x4_lt(w::f32x4_abs(self.0), least_normal.0)))
+    pub fn flushed(self, normal: Normal) -> Self {
+        Self(w::v128_andnot(self.0, w::f32x4_lt(w::v128_and(self.0, normal.magnitude.0), normal.least.0)))
     }
 
     /// `self` where `y` is above 0 or NaN, else 0: the derivative of relu, given its output.
@@ -463,12 +457,8 @@ impl F32x4 {
         self.zip(floor, |a, floor| if a < floor { 0.0 } else { a })
     }
 
-    pub fn least_normal() -> Self {
-        Self::splat(f32::MIN_POSITIVE)
-    }
-
-    pub fn flushed(self, least_normal: Self) -> Self {
-        self.zip(least_normal, |a, least| if a.abs() < least { 0.0 } else { a })
+    pub fn flushed(self, normal: Normal) -> Self {
+        self.zip(normal.least, |a, least| if a.abs() < least { 0.0 } else { a })
     }
 
     pub fn where_positive(self, y: Self) -> Self {
@@ -524,6 +514,26 @@ impl F32x4 {
         let mut s = [0.0; 4];
         self.store(&mut s);
         s
+    }
+}
+
+/// What tells denormal numbers from others, for loops: V8 makes a constant anew at each use, of up to four instructions, and keeps a variable.
+#[derive(Clone, Copy)]
+pub struct Normal {
+    /// The least number that is not denormal.
+    pub least: F32x4,
+    #[cfg(target_arch = "wasm32")]
+    magnitude: I32x4,
+}
+
+impl Default for Normal {
+    #[inline(always)]
+    fn default() -> Self {
+        std::hint::black_box(Self {
+            least: F32x4::splat(f32::MIN_POSITIVE),
+            #[cfg(target_arch = "wasm32")]
+            magnitude: I32x4::splat(i32::MAX),
+        })
     }
 }
 

@@ -46,6 +46,40 @@ test('a NaN goes through, with relu and without', () => {
   }
 });
 
+/** A multiply-add of such a number takes some 150 cycles on Intel's processors. Times the largest ones they would still be seen in results. */
+test('denormal numbers count as 0 where they come in', () => {
+  const pattern = patternOf([1, 0, 0, 1], 2);
+  const numbers = (value: number) => new Float32Array(2).fill(value);
+  const [tiny, huge, nothing] = [numbers(1e-40), numbers(1e38), [0, 0]];
+  for (const [x, values] of [
+    [tiny, huge],
+    [huge, tiny],
+  ]) {
+    expect(plain(forward(pattern, 1, x, values, undefined, false))).toEqual(nothing);
+    expect(plain(backward(pattern, 1, { x, values, dy: huge, y: undefined }, true, NO_DECAY)[x === tiny ? 'dValues' : 'dx'] ?? [])).toEqual(
+      nothing,
+    );
+  }
+  const { dx, dValues } = backward(pattern, 1, { x: huge, values: huge, dy: tiny, y: undefined }, true, NO_DECAY);
+  expect([plain(dx ?? []), plain(dValues)]).toEqual([nothing, nothing]);
+  expect(plain(kernels.gradientTopK(pattern, 1, huge, tiny, 2).gradients)).toEqual(nothing);
+  kernels.releasePattern(pattern);
+});
+
+test('what one kernel hands on to the next is not denormal', () => {
+  const pattern = patternOf([1], 1);
+  const small = Float32Array.of(1e-20);
+  expect(plain(forward(pattern, 1, small, small, undefined, true))).toEqual([0]);
+  const decayed = backward(pattern, 1, { x: small, values: small, dy: Float32Array.of(0), y: undefined }, false, {
+    forward: 1e-20,
+    rest: 0,
+  });
+  expect(plain(decayed.dValues)).toEqual([0]);
+  expect(plain(numbersOf(kernels.power(small, 2)))).toEqual([0]);
+  expect(plain(numbersOf(kernels.powerGradient(small, small, 2)))).toEqual([0]);
+  kernels.releasePattern(pattern);
+});
+
 test('columns in blocks that fit the first-level cache', () => {
   const [rows, cols] = [40, 800];
   const random = new Random(1);

@@ -278,8 +278,8 @@ export function gradientTopK(
   const twin = inWasm(pattern);
   const room = Math.min(k, pattern.rows * pattern.cols - pattern.nnz);
   const [atX, atDy, atRows, atCols, atGradients] = carve(x.length, dy.length, room, room, room);
-  copyIn(atX, x);
-  copyIn(atDy, dy);
+  placed(x, atX);
+  placed(dy, atDy);
   const found = rust.gradientTopK(twin, batch, atX, atDy, room, floor, atRows, atCols, atGradients);
   return { rows: words(atRows, found), cols: words(atCols, found), gradients: floats(atGradients, found) };
 }
@@ -288,8 +288,8 @@ export function gradientTopK(
 export function gradientReduce(pattern: CsrPattern, batch: number, x: Float32Array, dy: Float32Array, threshold: number): Float64Array {
   const twin = inWasm(pattern);
   const [atX, atDy, atOut] = carve(x.length, dy.length, 8);
-  copyIn(atX, x);
-  copyIn(atDy, dy);
+  placed(x, atX);
+  placed(dy, atDy);
   rust.gradientReduce(twin, batch, atX, atDy, threshold, atOut);
   return doubles(atOut, 4);
 }
@@ -297,8 +297,8 @@ export function gradientReduce(pattern: CsrPattern, batch: number, x: Float32Arr
 /** The dense product that {@link gradientTopK} and {@link gradientReduce} stream, unlooked at: the sum of dyᵀ·x. For benches. */
 export function gradientProduct(rows: number, cols: number, batch: number, x: Float32Array, dy: Float32Array): number {
   const [atX, atDy] = carve(x.length, dy.length);
-  copyIn(atX, x);
-  copyIn(atDy, dy);
+  placed(x, atX);
+  placed(dy, atDy);
   return rust.gradientProduct(rows, cols, batch, atX, atDy);
 }
 

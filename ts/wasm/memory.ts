@@ -1,6 +1,6 @@
 // The memory of our wasm module: where arrays live that outlast a call, and working memory for those that do not.
 
-import { allocate, liveBytes, release } from '../../wasm/kernels.js';
+import { allocate, flush, liveBytes, release } from '../../wasm/kernels.js';
 import { NotReadyError } from '../errors.js';
 import type { Variant } from './variant.js';
 
@@ -125,10 +125,11 @@ export function carve(...lengths: number[]): number[] {
 /** Numbers that a kernel reads: in wasm memory already, or to be copied there. */
 export type Numbers = Float32Array | WasmArray;
 
-/** The address of numbers: their own, or `at`, to which they are copied. */
+/** The address of numbers: their own, or `at`, to which they are copied, denormal ones as 0 (see `flushed` in the crate). */
 export function placed(numbers: Numbers, at: number): number {
   if (numbers instanceof WasmArray) return numbers.at;
   floats(at, numbers.length).set(numbers);
+  flush(at, numbers.length);
   return at;
 }
 

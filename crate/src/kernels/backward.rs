@@ -20,8 +20,8 @@
 //! A layer that has all weights, or a large one that has most, takes dense products: see [`full`](super::full).
 
 use super::backward_rows::LARGE;
-use super::{PANEL, panels, touch, touch_numbers, touching_pays};
-use crate::lanes::{F32x4, Gather, I32x4, Row, Walk};
+use super::{PANEL, flushed, panels, touch, touch_numbers, touching_pays};
+use crate::lanes::{F32x4, Gather, I32x4, Normal, Row, Walk};
 use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE, Spans};
 use std::array::from_fn;
 use std::hint::black_box;
@@ -52,7 +52,7 @@ impl Decay {
             let (start, split, stop) = pattern.by_row.line(row);
             for (run, decay) in [(start..split, self.forward), (split..stop, self.rest)] {
                 for (d_value, value) in d_values[run.clone()].iter_mut().zip(&values[run]) {
-                    *d_value += decay * value;
+                    *d_value = flushed(*d_value + decay * value);
                 }
             }
         }
@@ -441,12 +441,14 @@ fn sddmm_32(dy: [&Row; 2], x: [[F32x4; 4]; 2]) -> [F32x4; 2] {
     })
 }
 
-/// dY through relu, given its output `y`: 0 wherever that was not positive. Panels; overwrites `out`, and adds it to `bias` as [`add_lines`] does.
+/// dY through relu, given its output `y`: 0 wherever that was not positive, and for denormal numbers. Panels; overwrites `out`, and adds it to `bias` as
+/// [`add_lines`] does.
 pub fn through_relu(dy: &[Row], y: &[Row], out: &mut [Row], bias: &mut [F32x4]) {
     assert!(dy.len() == y.len());
+    let normal = Normal::default();
     let through = dy.iter().zip(y).zip(out).map(|((dy, y), out)| {
         let (dy, y) = (dy.lanes(), y.lanes());
-        let through = from_fn(|v| dy[v].where_positive(y[v]));
+        let through = from_fn(|v| dy[v].flushed(normal).where_positive(y[v]));
         out.set(through);
         through
     });

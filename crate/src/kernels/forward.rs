@@ -36,10 +36,10 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Sums below it become 0: no branch for each row.
+    /// Sums below it become 0, with relu denormal ones too: no branch for each row.
     #[inline(always)]
     pub(super) fn floor(self) -> F32x4 {
-        F32x4::splat(if self == Self::Relu { 0.0 } else { f32::NEG_INFINITY })
+        F32x4::splat(if self == Self::Relu { f32::MIN_POSITIVE } else { f32::NEG_INFINITY })
     }
 }
 

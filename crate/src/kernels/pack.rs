@@ -4,7 +4,7 @@
 //! down one column of the row-major side would hit a single set of the first-level cache.
 
 use super::{PANEL, panels};
-use crate::lanes::{F32x4, Row};
+use crate::lanes::{F32x4, Normal, Row};
 use std::array::from_fn;
 use std::ops::Range;
 
@@ -98,13 +98,15 @@ fn store(quarters: [F32x4; 4], to: &mut [f32; BLOCK]) {
     to.as_chunks_mut().0.iter_mut().zip(quarters).for_each(|(to, quarter)| quarter.store(to));
 }
 
-/// Sixteen 4×4 transpositions: the features of each sample become the samples of each feature.
+/// Sixteen 4×4 transpositions: the features of each sample become the samples of each feature. Denormal numbers become 0, see [`flushed`](super::flushed): 3 % of
+/// the time.
 #[inline(always)]
 fn transpose_in<'a>(sample: impl Fn(usize) -> &'a [f32; BLOCK], block: &mut [Row; BLOCK]) {
+    let normal = Normal::default();
     for group in 0..4 {
         let samples = [0, 1, 2, 3].map(|s| sample(4 * group + s));
         for q in 0..4 {
-            let lanes = |s: usize| F32x4::load(quarter(samples[s], q));
+            let lanes = |s: usize| F32x4::load(quarter(samples[s], q)).flushed(normal);
             let features = F32x4::transpose([lanes(0), lanes(1), lanes(2), lanes(3)]);
             for f in 0..4 {
                 features[f].store(quarter_mut(&mut block[4 * q + f].0, group));

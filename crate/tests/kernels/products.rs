@@ -271,6 +271,15 @@ fn relu_masks_dy_where_its_output_was_not_positive_and_adds_it_to_the_bias() {
 }
 
 #[test]
+fn what_goes_through_relu_is_not_denormal() {
+    let tiny = f32::MIN_POSITIVE;
+    let dy = Row(std::array::from_fn(|s| [tiny, -tiny, tiny / 2.0, -tiny / 2.0][s % 4]));
+    let mut out = [Row::ZERO];
+    backward::through_relu(&[dy], &[Row([1.0; 16])], &mut out, &mut [F32x4::splat(0.0)]);
+    assert_eq!(out[0].0[..4], [tiny, -tiny, 0.0, 0.0]);
+}
+
+#[test]
 fn relu_keeps_a_nan() {
     let pattern = CsrPattern::new(1, vec![0, 1], vec![1], vec![0]).unwrap();
     let mut y = [Row::ZERO];
