@@ -32,7 +32,7 @@ use std::ops::Range;
 pub(super) const BLOCK: usize = 1 << 15;
 
 /// Entries of a row and chunk from which on these are touched: one and a half lines.
-const PIECE: usize = 24;
+const TOUCHED: usize = 24;
 
 /// What is added to dValues beside the loss: `decay · value`, with one factor for the forward set A and one for B∖A.
 /// Top-KAST's penalty λ/2·θ² on A and λ/(2D)·θ² on B∖A has the factors λ and λ/D.
@@ -155,11 +155,9 @@ impl<'a> Backward<'a> {
     fn touch_entries(&self, i: usize, block: usize, numbers: &[f32]) {
         let (blocks, by_row) = (self.pattern.by_column.far(), &self.pattern.by_row);
         let rows = blocks.block(block);
-        if self.chunks == 1 {
-            if blocks.count() > 1 {
-                touch_numbers(&numbers[by_row.offsets[rows.start] as usize..by_row.offsets[rows.end] as usize]);
-            }
-        } else if numbers.len() > LARGE && numbers.len() / self.chunks > PIECE * self.pattern.rows() {
+        if self.chunks == 1 && blocks.count() > 1 {
+            touch_numbers(&numbers[by_row.offsets[rows.start] as usize..by_row.offsets[rows.end] as usize]);
+        } else if numbers.len() > LARGE && numbers.len() / self.chunks > TOUCHED * self.pattern.rows() {
             // No division for each row.
             let [from, to] = [i, i + 1].map(|i| ((i as u64) << 32) / self.chunks as u64);
             for row in rows {

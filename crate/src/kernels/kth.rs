@@ -21,7 +21,6 @@ pub(super) fn kth_magnitude(magnitudes: &[u32], k: usize) -> u32 {
 }
 
 /// Which of keys that are all different are the k lowest (k ≥ 1): just those up to the number returned, whose upper half is that of the last.
-/// Not the standard library's selection, of which each use would be another 5 kB.
 pub(super) fn k_lowest(keys: &[u64], k: usize) -> u64 {
     // Turned over, the lowest are the largest.
     let words: Vec<u32> = keys.iter().map(|key| !(key >> 32) as u32).collect();
@@ -35,7 +34,7 @@ pub(super) fn k_lowest(keys: &[u64], k: usize) -> u64 {
     !(u64::from(upper) << 32 | u64::from(lower))
 }
 
-/// Sorts, eleven bits at a time from the lowest on. As for [`k_lowest`].
+/// Sorts, eleven bits at a time from the lowest on.
 pub(super) fn sort(numbers: &mut Vec<u32>) {
     let mut sorted = vec![0; numbers.len()];
     for shift in [0, 11, 22] {
