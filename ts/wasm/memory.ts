@@ -125,7 +125,7 @@ export function carve(...lengths: number[]): number[] {
 /** Numbers that a kernel reads: in wasm memory already, or to be copied there. */
 export type Numbers = Float32Array | WasmArray;
 
-/** The address of numbers: their own, or `at`, to which they are copied, denormal ones as 0 (see `flushed` in the crate). */
+/** The address of numbers: their own, or `at`, to which they are copied, denormal ones as 0 (see `flush` in the crate). */
 export function placed(numbers: Numbers, at: number): number {
   if (numbers instanceof WasmArray) return numbers.at;
   floats(at, numbers.length).set(numbers);

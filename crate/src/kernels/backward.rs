@@ -20,7 +20,7 @@
 //! A layer that has all weights, or a large one that has most, takes dense products: see [`full`](super::full).
 
 use super::backward_rows::LARGE;
-use super::{PANEL, flushed, panels, touch, touch_numbers, touching_pays};
+use super::{PANEL, flush, panels, touch, touch_numbers, touching_pays};
 use crate::lanes::{F32x4, Gather, I32x4, Normal, Row, Walk};
 use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE, Spans};
 use std::array::from_fn;
@@ -52,10 +52,11 @@ impl Decay {
             let (start, split, stop) = pattern.by_row.line(row);
             for (run, decay) in [(start..split, self.forward), (split..stop, self.rest)] {
                 for (d_value, value) in d_values[run.clone()].iter_mut().zip(&values[run]) {
-                    *d_value = flushed(*d_value + decay * value);
+                    *d_value += decay * value;
                 }
             }
         }
+        flush(d_values);
     }
 }
 

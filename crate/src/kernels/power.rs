@@ -1,18 +1,20 @@
 //! Powerpropagation (arXiv 2110.00296): the stored φ and the weight θ = φ·|φ|^(α−1) that the products use.
 
-use super::flushed;
+use super::flush;
 
 /// `θ = φ·|φ|^(α−1)`. Overwrites `theta`.
 pub fn power(phi: &[f32], theta: &mut [f32], alpha: f32) {
     magnitudes_to(phi, theta, alpha);
-    theta.iter_mut().zip(phi).for_each(|(theta, &phi)| *theta = flushed(*theta * phi));
+    theta.iter_mut().zip(phi).for_each(|(theta, &phi)| *theta *= phi);
+    flush(theta);
 }
 
 /// `dφ = dθ·α·|φ|^(α−1)`, the Jacobian's diagonal applied. Overwrites `d_phi`. At φ = 0 it is 0 for α > 1: such a weight never moves.
 pub fn gradient(phi: &[f32], d_theta: &[f32], d_phi: &mut [f32], alpha: f32) {
     assert!(phi.len() == d_theta.len());
     magnitudes_to(phi, d_phi, alpha);
-    d_phi.iter_mut().zip(d_theta).for_each(|(d_phi, &d_theta)| *d_phi = flushed(alpha * *d_phi * d_theta));
+    d_phi.iter_mut().zip(d_theta).for_each(|(d_phi, &d_theta)| *d_phi = alpha * *d_phi * d_theta);
+    flush(d_phi);
 }
 
 /// `dθ = dφ/(α·|φ|^(α−1))`: undoes [`gradient`]. Overwrites `d_theta`. Where the Jacobian is 0, dθ is not known and taken as 0: the weight cannot move.
