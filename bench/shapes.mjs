@@ -305,7 +305,7 @@ async function denormals(short) {
     ['gradientTopK, every other gradient', steepest(samples), steepest(rareSamples)],
     ['SGD, gradients', () => kernels.sgd(usual, usual, 0).free(), () => kernels.sgd(usual, rare, 0.1).free()],
     ['momentum, gradients and moments', momentum(usual), momentum(rare)],
-    // A gradient of 1e-20 keeps v where it is, at 1e-40.
+    // The square of 1e-20 is denormal, as v is.
     ['Adam, first moments', adam(1, 1, 1), adam(TINY, TINY, 1)],
     ['Adam, second moments', adam(1, 1, 1), adam(1e-20, 1e-20, TINY)],
     ['Adam, gradients of 0 for 1000 steps', adam(1, 1, 1), silent],
