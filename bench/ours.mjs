@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { check } from '../dist/cli/measure.js';
 import { layers, optimizers, Random } from '../dist/index.js';
+import { fuseLoss } from '../dist/losses.js';
 
 /** The network of most comparisons. */
 export const WIDTHS = [784, 1024, 1024, 10];
@@ -41,6 +42,7 @@ export async function sparseStep({ backend = 'wasm', widths = WIDTHS, density, o
   checkFirstLayer(model.layers[0], x, xs);
   const trainer = makeOptimizer[optimizer](rate);
   model.compile({ optimizer: trainer, loss: 'categoricalCrossentropy' });
+  fuseLoss(model);
   const step = async () => {
     // Setting a backend anew sets up all its kernels anew: 0.1 ms.
     if (tf.getBackend() !== backend) await tf.setBackend(backend);

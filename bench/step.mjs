@@ -47,6 +47,6 @@ export async function run({ short }) {
       console.log(tables.at(-1), '\n');
     }
   }
-  const text = `One training step of an MLP ${WIDTHS.join('-')}, ours at density ${DENSITY} in all layers, the rivals dense; \`trainOnBatch\`, loss read back. tfjs-wasm as shipped runs both products of back-propagation in a scalar loop: compare with the routed row, and with \`fastDense()\`, which gives tfjs this package's dense kernel.\n\n${tables.join('\n\n')}`;
+  const text = `One training step of an MLP ${WIDTHS.join('-')}, ours at density ${DENSITY} in all layers and with fuseLoss(), the rivals dense; \`trainOnBatch\`, loss read back. tfjs-wasm as shipped runs both products of back-propagation in a scalar loop: compare with the routed row, and with \`fastDense()\`, which gives tfjs this package's dense kernel.\n\n${tables.join('\n\n')}`;
   if (!short) record('step', { widths: WIDTHS, results }, text);
 }

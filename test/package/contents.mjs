@@ -15,6 +15,7 @@ const NEEDED = [
   'dist/index.d.ts',
   'dist/index.js',
   'dist/inline.js',
+  'dist/losses.js',
   'dist/wasm/binaries.js',
   'dist/wasm/load.web.js',
   'dist/worker.js',
@@ -56,6 +57,6 @@ export async function test({ check, packed }) {
       matter.filter(({ resolutionKind, resolutionOption }) => !ignored.includes(resolutionKind ?? resolutionOption)),
       [],
     );
-    assert.deepEqual(Object.keys(analysis.entrypoints).sort(), ['.', './inline', './package.json', './worker']);
+    assert.deepEqual(Object.keys(analysis.entrypoints).sort(), ['.', './inline', './losses', './package.json', './worker']);
   });
 }

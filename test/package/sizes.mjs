@@ -35,7 +35,7 @@ export async function test({ check, packed }) {
     });
     return outputFiles[0].contents;
   };
-  const limits = { 'tfjs-sparse': SCRIPT, 'tfjs-sparse/worker': SCRIPT, 'tfjs-sparse/inline': Infinity };
+  const limits = { 'tfjs-sparse': SCRIPT, 'tfjs-sparse/worker': SCRIPT, 'tfjs-sparse/losses': 5000, 'tfjs-sparse/inline': Infinity };
   for (const [entry, limit] of Object.entries(limits)) {
     await check(`${entry}, all of it`, async () => {
       const bytes = await bundled(`export * from '${entry}'`);

@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve as resolvePath } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { FileError, OptionError } from '../errors.js';
+import { fuseLoss } from '../methods/fuse_loss.js';
 import { resume as methodsOf } from '../methods/resume.js';
 import { fastDense } from '../ops/fast_dense.js';
 import { trainingKernels } from '../ops/training_kernels.js';
@@ -69,6 +70,7 @@ async function trainIn(folder: string, state: RunState, dataset: Dataset, resume
   else trainingKernels();
   const model = resumed ? await resumed.load() : buildNetwork(state.options, dataset.features, dataset.classes);
   if (resumed) checkSame(model, dataset, folder);
+  fuseLoss(model);
   const { epochs } = state.options;
   if (state.epoch >= epochs) {
     console.log(

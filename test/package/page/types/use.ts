@@ -30,6 +30,7 @@ import {
   type Variant,
 } from 'tfjs-sparse';
 import * as inline from 'tfjs-sparse/inline';
+import { categoricalCrossentropy, fuseLoss } from 'tfjs-sparse/losses';
 import { connect, type Progress, serve, type Trainer } from 'tfjs-sparse/worker';
 
 const options: InitOptions = { wasmUrl: new URL('https://example.org/wasm/'), variant: 'simd128' };
@@ -44,6 +45,9 @@ export async function train(): Promise<number[] | undefined> {
   const hidden = layers.dense({ inputShape: [20], units: 32, activation: 'relu', density: densities[0] ?? 0.1, backwardDensity: 0.4 });
   const model: tfl.Sequential = tfl.sequential({ layers: [hidden, layers.dense({ units: 3, activation: 'softmax', density: 0.5 })] });
   model.compile({ optimizer: optimizers.adam(0.01), loss: 'categoricalCrossentropy' });
+  fuseLoss(model);
+  const each: tf.Tensor = categoricalCrossentropy(tf.ones([4, 3]), model.predict(tf.zeros([4, 20])) as tf.Tensor);
+  each.dispose();
   const method: TopKast = topKast({ every: 10 });
   const callbacks = [method, rigl({ dropFraction: 0.2, anneal: cosine }), own, ...resume(model)];
   const { history } = await model.fit(tf.zeros([4, 20]), tf.ones([4, 3]), { callbacks });
