@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type constraints, type initializers, type LayerVariable, layers, type regularizers, type Shape } from '@tensorflow/tfjs-layers';
 import { checkCount, checkNumber, OptionError, PatternError, ShapeError } from '../errors.js';
+import { fastBatches } from '../ops/gather_rows.js';
 import { alphas, phiOf, powerprop } from '../ops/powerprop.js';
 import type { Probe } from '../ops/probe.js';
 import { type Decay, type FusedActivation, NO_DECAY } from '../ops/sparse_dense.js';
@@ -166,6 +167,7 @@ export abstract class SparseBase extends layers.Layer {
     this.nonTrainableWeights = this.#stored;
     if (this.#args.state?.explored) this.explored();
     this.inputSpec = this.inputSpecFor(this.#kernelShape);
+    fastBatches();
     this.built = true;
   }
 

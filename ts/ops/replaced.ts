@@ -38,9 +38,9 @@ interface Replaced {
 
 /**
  * The function that puts these kernels in place on the backends `cpu` and `wasm` that are there, and returns the one that takes them back. The first of
- * them must be a kernel that every backend has.
+ * them must be a kernel that every backend has. Where neither backend is there it throws, in the name of `caller`; without one it does nothing.
  */
-export function replacing(caller: string, kernels: readonly (readonly [name: string, ours: Fast])[]): () => () => void {
+export function replacing(caller: string | undefined, kernels: readonly (readonly [name: string, ours: Fast])[]): () => () => void {
   const replaced: Replaced[] = [];
   const restore = (): void => {
     for (const { original, ours } of replaced.splice(0)) {
@@ -63,7 +63,7 @@ export function replacing(caller: string, kernels: readonly (readonly [name: str
     loaded();
     takeOver('cpu', cpu);
     takeOver('wasm', wasm);
-    if (replaced.length === 0) throw new OptionError(caller, "the backend 'cpu' or 'wasm', imported before", tf.getBackend());
+    if (caller && replaced.length === 0) throw new OptionError(caller, "the backend 'cpu' or 'wasm', imported before", tf.getBackend());
     return restore;
   };
 }
