@@ -38,7 +38,8 @@ interface Replaced {
 
 /**
  * The function that puts these kernels in place on the backends `cpu` and `wasm` that are there, and returns the one that takes them back. The first of
- * them must be a kernel that every backend has. Where neither backend is there it throws, in the name of `caller`; without one it does nothing.
+ * them must be a kernel that every backend has. It throws where neither backend is there, named `caller`, or our wasm is not; without a caller, for kernels
+ * that need no wasm, it throws nothing.
  */
 export function replacing(caller: string | undefined, kernels: readonly (readonly [name: string, ours: Fast])[]): () => () => void {
   const replaced: Replaced[] = [];
@@ -60,7 +61,7 @@ export function replacing(caller: string | undefined, kernels: readonly (readonl
     }
   };
   return () => {
-    loaded();
+    if (caller) loaded();
     takeOver('cpu', cpu);
     takeOver('wasm', wasm);
     if (caller && replaced.length === 0) throw new OptionError(caller, "the backend 'cpu' or 'wasm', imported before", tf.getBackend());
