@@ -3,8 +3,7 @@
 //! What limits it: multiply-adds. In column order a row of X and a row of dX stay in registers; each entry loads one row of dY and uses it
 //! twice, 8 multiply-adds for 4 loads (86 to 96 % of peak with relaxed-simd). Two separate passes would load 8.
 //!
-//! Without dX, in the first layer of a network, there is a load for each multiply-add again. Two panels then go through together, in
-//! two sums: in one chain of eight multiply-adds waited for each other (51 % of peak instead of 64 %).
+//! Without dX, in the first layer of a network, there is nothing to fuse: see [`sddmm`](super::sddmm).
 //!
 //! A large layer whose dY does not fit the caches waits for memory, unless its lines are touched in order first: 40 → 51 % at 4096×1024, density 0.05. What
 //! then remains is the way of values and gradients between row order and column order: 2 to 6 ns per entry beyond 262 144 of them, 7 to 10 in 16 384×16 384,
@@ -22,9 +21,8 @@
 use super::backward_rows::LARGE;
 use super::{PANEL, flush, panels, touch, touch_numbers, touching_pays};
 use crate::lanes::{F32x4, Gather, I32x4, Normal, Row, Walk};
-use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE, Spans};
+use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE};
 use std::array::from_fn;
-use std::hint::black_box;
 use std::ops::Range;
 
 /// Entries, about, whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache. Half as many where units go block by block, unless
@@ -102,13 +100,12 @@ impl<'a> Backward<'a> {
         self.chunks
     }
 
-    /// Overwrites its part of `dx`, panels `[P][in]`, and of `d_values [nnz]`, before decay. Without `dx` (the first layer of a network) it computes `d_values`
-    /// alone. Where lines of dY are touched, the first chunk adds them to `bias` as well, unless it is empty: see [`add_lines`]. Cost over all chunks:
-    /// (|A| + |B|)·batch multiply-adds; |B|·batch without `dx`. Memory: 20 bytes per entry of a chunk's block, 16 without `dx`; 4 more where units go block
-    /// by block.
-    pub fn chunk(&self, i: usize, mut dx: Option<&mut [Row]>, d_values: &mut [f32], bias: &mut [F32x4], scratch: &mut Scratch) {
+    /// Overwrites its part of `dx`, panels `[P][in]`, and of `d_values [nnz]`, before decay. Where lines of dY are touched, the first chunk adds them to `bias`
+    /// as well, unless it is empty: see [`add_lines`]. Cost over all chunks: (|A| + |B|)·batch multiply-adds. Memory: 20 bytes per entry of a chunk's block; 4
+    /// more where units go block by block.
+    pub fn chunk(&self, i: usize, dx: &mut [Row], d_values: &mut [f32], bias: &mut [F32x4], scratch: &mut Scratch) {
         assert!(d_values.len() == self.pattern.nnz());
-        assert!(dx.as_ref().is_none_or(|dx| dx.len() == self.x.len()));
+        assert!(dx.len() == self.x.len());
         let bias = if i == 0 { bias } else { &mut [] };
         let by_column = &self.pattern.by_column;
         let (blocks, columns) = (by_column.far(), by_column.piece(i, self.chunks));
@@ -134,39 +131,44 @@ impl<'a> Backward<'a> {
             partial.resize(positions.len().max(partial.len()), [0.0; 4]);
             let partial = &mut partial[..positions.len()];
             values.clear();
-            if dx.is_some() {
-                self.touch_entries(i, block, self.values);
-                values.extend(positions.iter().map(|&p| self.values[p as usize]));
-            }
+            self.touch_entries(i, block, self.values);
+            values.extend(positions.iter().map(|&p| self.values[p as usize]));
             let of = Block { of: self, block, first_column: columns.start, lines, values };
-            match (dx.as_deref_mut(), by_column.indices()) {
-                (Some(dx), Indices::U16(_)) => of.both_products::<u16>(dx, partial, bias),
-                (Some(dx), Indices::U32(_)) => of.both_products::<u32>(dx, partial, bias),
-                (None, Indices::U16(_)) => of.sddmm::<u16>(partial, bias),
-                (None, Indices::U32(_)) => of.sddmm::<u32>(partial, bias),
+            match by_column.indices() {
+                Indices::U16(_) => of.both_products::<u16>(dx, partial, bias),
+                Indices::U32(_) => of.both_products::<u32>(dx, partial, bias),
             }
             self.touch_entries(i, block, d_values);
             sum_lanes(partial, positions, d_values);
         }
     }
 
-    /// Touches the numbers of a block of rows before chunk `i` reads or writes them in the order of columns. Of all columns they lie side by side; of some,
-    /// a piece of each row is about as large a part of it as the chunk is of all, and pays if it is a few lines long.
-    #[inline(never)]
+    /// Touches the numbers of a block of rows before chunk `i` reads or writes them in the order of columns.
     fn touch_entries(&self, i: usize, block: usize, numbers: &[f32]) {
         let (blocks, by_row) = (self.pattern.by_column.far(), &self.pattern.by_row);
         let rows = blocks.block(block);
         if self.chunks == 1 && blocks.count() > 1 {
+            // Of all columns they lie side by side.
             touch_numbers(&numbers[by_row.offsets[rows.start] as usize..by_row.offsets[rows.end] as usize]);
-        } else if numbers.len() > LARGE && numbers.len() / self.chunks > TOUCHED * self.pattern.rows() {
-            // No division for each row.
-            let [from, to] = [i, i + 1].map(|i| ((i as u64) << 32) / self.chunks as u64);
-            for row in rows {
-                let (start, _, end) = by_row.line(row);
-                let part = |part: u64| start + (((end - start) as u64 * part) >> 32) as usize;
-                touch_numbers(&numbers[part(from)..end.min(part(to) + PANEL / 2)]);
-            }
+        } else {
+            touch_pieces(self.pattern, rows, i, self.chunks, numbers);
         }
+    }
+}
+
+/// Touches numbers of some rows before chunk `i` reads or writes them in the order of columns: a piece of each row is about as large a part of it as the chunk is
+/// of all, and it pays if it is a few lines long.
+#[inline(never)]
+pub(super) fn touch_pieces(pattern: &CsrPattern, rows: Range<usize>, i: usize, chunks: usize, numbers: &[f32]) {
+    if numbers.len() <= LARGE || numbers.len() / chunks <= TOUCHED * pattern.rows() {
+        return;
+    }
+    // No division for each row.
+    let [from, to] = [i, i + 1].map(|i| ((i as u64) << 32) / chunks as u64);
+    for row in rows {
+        let (start, _, end) = pattern.by_row.line(row);
+        let part = |part: u64| start + (((end - start) as u64 * part) >> 32) as usize;
+        touch_numbers(&numbers[part(from)..end.min(part(to) + PANEL / 2)]);
     }
 }
 
@@ -176,7 +178,7 @@ struct Block<'a> {
     block: usize,
     first_column: usize,
     lines: Lines<'a>,
-    /// Those of the entries; not needed without dX.
+    /// Those of the entries.
     values: &'a [f32],
 }
 
@@ -196,13 +198,11 @@ impl<'a> Block<'a> {
     }
 
     /// Before the entries read them. Adds them to `bias` on the way, unless it is empty.
-    fn touch_dy(&self, panels: Range<usize>, bias: &mut [F32x4]) {
+    fn touch_dy(&self, panel: usize, bias: &mut [F32x4]) {
         if self.of.touches {
             let rows = self.of.pattern.by_column.far().block(self.block);
-            for panel in panels {
-                let dy = &self.dy(panel)[rows.clone()];
-                if bias.is_empty() { touch(dy) } else { add_lines(dy, &mut bias[rows.clone()]) }
-            }
+            let dy = &self.dy(panel)[rows.clone()];
+            if bias.is_empty() { touch(dy) } else { add_lines(dy, &mut bias[rows]) }
         }
     }
 
@@ -212,7 +212,7 @@ impl<'a> Block<'a> {
         let cols = self.of.pattern.cols();
         let walks = self.connected() && !I::WIDE;
         for (panel, dx) in dx.chunks_exact_mut(cols).enumerate() {
-            self.touch_dy(panel..panel + 1, bias);
+            self.touch_dy(panel, bias);
             match panel {
                 0 if walks => self.connected_columns::<true, I>(panel, dx, partial),
                 _ if walks => self.connected_columns::<false, I>(panel, dx, partial),
@@ -228,7 +228,10 @@ impl<'a> Block<'a> {
     fn connected_columns<const FIRST: bool, I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
         let columns = self.lines.a.len();
         let (x, dx) = (&self.x(panel)[self.first_column..][..columns], &mut dx[self.first_column..][..columns]);
-        let (mut entries, lines, first) = self.walk::<1, I>([self.dy(panel)], self.values, partial);
+        let by_column = &self.of.pattern.by_column;
+        let (first, lines) = (by_column.line(self.first_column).0, self.lines.a.first(columns));
+        let entries = by_column.bounded::<I>().slice(first..first + partial.len());
+        let mut entries = Walk::new([self.dy(panel)], entries, self.values, partial);
         for i in 0..columns {
             let (x, mut sums) = (x[i].lanes(), Row::ZERO.lanes());
             entries.until(lines.at(i).end - first, |[dy], value, partial| both_of::<FIRST>(dy, value, x, partial, &mut sums));
@@ -238,7 +241,7 @@ impl<'a> Block<'a> {
 
     #[inline(never)]
     fn both_columns<I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
-        let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
+        let (x, dy) = (self.x(panel), Gather::new([self.dy(panel)], self.of.pattern.by_column.bounded::<I>()));
         let (mut values, mut partial, stale) = (self.values, partial, stale(panel));
         let Lines { a, rest } = self.lines;
         let (x, dx) = (&x[self.first_column..][..a.len()], &mut dx[self.first_column..][..a.len()]);
@@ -260,108 +263,11 @@ impl<'a> Block<'a> {
             values = &values[entries..];
         }
     }
-
-    #[inline(never)]
-    fn sddmm<I: Index>(&self, partial: &mut [[f32; 4]], bias: &mut [F32x4]) {
-        let panels = panels(self.of.batch);
-        let paired = if I::WIDE { 0 } else { self.of.batch / PANEL / 2 };
-        for pair in 0..paired {
-            self.touch_dy(2 * pair..2 * pair + 2, bias);
-            match pair {
-                0 if self.connected() => self.connected_pair::<true, I>(0, partial),
-                _ if self.connected() => self.connected_pair::<false, I>(2 * pair, partial),
-                _ => self.pair::<I>(2 * pair, partial),
-            }
-        }
-        for panel in 2 * paired..panels {
-            self.touch_dy(panel..panel + 1, bias);
-            self.single_columns::<I>(panel, partial);
-        }
-    }
-
-    #[inline(never)]
-    fn single_columns<I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
-        let (x, dy) = (self.x(panel), self.gather::<1, I>([self.dy(panel)]));
-        let (mut partial, stale) = (partial, stale(panel));
-        let Lines { a, rest } = self.lines;
-        for (i, x) in x[self.first_column..][..a.len()].iter().enumerate() {
-            let x = x.lanes();
-            for run in [a.at(i), rest.at(i)] {
-                let sums;
-                (sums, partial) = partial.split_at_mut(run.len());
-                sddmm_16(dy.rows(run), x, sums, stale);
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn pair<I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
-        let x = [self.x(panel), self.x(panel + 1)];
-        let dy = self.gather::<2, I>([self.dy(panel), self.dy(panel + 1)]);
-        let (mut partial, mut pair, stale) = (partial, [F32x4::splat(0.0); 2], stale(panel));
-        let Lines { a, rest } = self.lines;
-        for i in 0..a.len() {
-            let x = x.map(|x| x[self.first_column + i].lanes());
-            for run in [a.at(i), rest.at(i)] {
-                let sums;
-                (sums, partial) = partial.split_at_mut(run.len());
-                dy.rows(run).zip(sums).for_each(|(dy, partial)| {
-                    pair = sddmm_32(dy, x);
-                    (F32x4::load(partial).without(stale) + (pair[0] + pair[1])).store(partial);
-                });
-            }
-        }
-        // See `sddmm_32`.
-        black_box(pair);
-    }
-
-    /// As [`Block::connected_columns`].
-    #[inline(never)]
-    fn connected_pair<const FIRST: bool, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
-        let columns = self.lines.a.len();
-        let x = [panel, panel + 1].map(|panel| &self.x(panel)[self.first_column..][..columns]);
-        // The values are not looked at.
-        let (mut entries, lines, first) =
-            self.walk::<2, I>([self.dy(panel), self.dy(panel + 1)], &self.of.values[..partial.len()], partial);
-        let mut pair = [F32x4::splat(0.0); 2];
-        for i in 0..columns {
-            let x = x.map(|x| x[i].lanes());
-            entries.until(lines.at(i).end - first, |dy, _, partial| {
-                pair = sddmm_32(dy, x);
-                let sum = pair[0] + pair[1];
-                (if FIRST { sum } else { F32x4::load(partial) + sum }).store(partial);
-            });
-        }
-        // See `sddmm_32`.
-        black_box(pair);
-    }
-
-    /// The entries, the columns, and how many entries are before them.
-    #[inline(always)]
-    fn walk<'b, const P: usize, I: Index>(
-        &self,
-        dy: [&'b [Row]; P],
-        values: &'b [f32],
-        partial: &'b mut [[f32; 4]],
-    ) -> (Walk<'b, P, I, [f32; 4]>, Spans<'b>, usize)
-    where
-        'a: 'b,
-    {
-        let by_column = &self.of.pattern.by_column;
-        let (first, _, _) = by_column.line(self.first_column);
-        let entries = by_column.bounded().slice(first..first + partial.len());
-        (Walk::new(dy, entries, values, partial), self.lines.a.first(self.lines.a.len()), first)
-    }
-
-    #[inline(always)]
-    fn gather<const P: usize, I: Index>(&self, dy: [&'a [Row]; P]) -> Gather<'a, P, I> {
-        Gather::new(dy, self.of.pattern.by_column.bounded())
-    }
 }
 
 /// The partial sums of each entry, four lanes, added up, to where the entry is in row order.
 #[inline(never)]
-fn sum_lanes(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
+pub(super) fn sum_lanes(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
     let (fours, rest) = partial.as_chunks::<4>();
     let (positions4, positions1) = positions.as_chunks::<4>();
     for (four, positions) in fours.iter().zip(positions4) {
@@ -425,19 +331,6 @@ fn sddmm_16<'a>(dy: impl Iterator<Item = [&'a Row; 1]>, x: [F32x4; 4], partial: 
 #[inline(always)]
 pub(super) fn sddmm_of<const V: usize>(dy: [F32x4; 4], x: [F32x4; 4], partial: &mut [f32; 4], stale: I32x4) {
     (0..V).fold(F32x4::load(partial).without(stale), |sum, v| dy[v].mul_add(x[v], sum)).store(partial);
-}
-
-/// One entry over two full panels: the sum of their even vectors and that of their odd ones.
-///
-/// V8 can join two operations on neighbouring vectors into one of 256 bits (`--experimental-wasm-revectorize`), 1.7 times as fast here. It looks for them from
-/// two stores side by side: callers store the last two sums, in a place that nobody reads.
-#[inline(always)]
-fn sddmm_32(dy: [&Row; 2], x: [[F32x4; 4]; 2]) -> [F32x4; 2] {
-    let dy = dy.map(Row::lanes);
-    [0, 1].map(|i| {
-        let first = dy[0][i + 2].mul_add(x[0][i + 2], dy[0][i] * x[0][i]);
-        dy[1][i + 2].mul_add(x[1][i + 2], dy[1][i].mul_add(x[1][i], first))
-    })
 }
 
 /// dY through relu, given its output `y`: 0 wherever that was not positive, and for denormal numbers. Panels; overwrites `out`, and adds it to `bias` as

@@ -3,11 +3,12 @@
 //! What limits it: memory operations. A row of dY stays in registers; each entry loads a line of X and one of dX and stores that again, 8 multiply-adds for 8
 //! loads and 4 stores: 8 cycles an entry and panel. By columns it is 4.4, and once 3.6 for the change of order, 10 to 30 in a layer of more than 262 144
 //! weights. And by columns an entry waits four cycles for the sum of the one before, however few vectors there are. So 8 samples take 5.7 cycles instead of
-//! 8.2, 4 of them 4.2, without dX 3.4 instead of 4.8; in 16 384×16 384 at a density of 0.01 9 instead of 37, 32 samples 25 instead of 43 (Node 24).
+//! 8.2, 4 of them 4.2; in 16 384×16 384 at a density of 0.01 9 instead of 37, 32 samples 25 instead of 43 (Node 24).
 //!
 //! All of it is one chunk: all rows add to dX.
 
-use super::backward::{BLOCK, Backward, Scratch, folded, sddmm_of, stale};
+use super::backward::{BLOCK, Backward, Scratch, sddmm_of, stale};
+use super::sddmm::sum_lanes;
 use super::{PANEL, panels};
 use crate::lanes::{F32x4, I32x4, Row};
 use crate::pattern::{CsrPattern, Index, Indices};
@@ -20,50 +21,38 @@ pub(super) const LARGE: usize = 1 << 18;
 const NEAR: usize = 1 << 14;
 
 /// Whether this is the faster way.
-pub fn serves(pattern: &CsrPattern, batch: usize, wants_dx: bool) -> bool {
+pub fn serves(pattern: &CsrPattern, batch: usize) -> bool {
     let large = pattern.nnz() > LARGE && pattern.cols() <= NEAR;
-    let most = match (wants_dx, large) {
-        (true, false) => PANEL / 2,
-        (true, true) => 2 * PANEL,
-        // From here on by columns two panels go through together.
-        (false, false) => 2 * PANEL - 1,
-        (false, true) => usize::MAX,
-    };
-    batch <= most
+    batch <= if large { 2 * PANEL } else { PANEL / 2 }
 }
 
 /// As all chunks of [`Backward`]: dX to the bit, and with it dValues.
-pub fn backward(products: &Backward, mut dx: Option<&mut [Row]>, d_values: &mut [f32], scratch: &mut Scratch) {
+pub fn backward(products: &Backward, dx: &mut [Row], d_values: &mut [f32], scratch: &mut Scratch) {
     let Backward { pattern, batch, .. } = *products;
     if batch == 0 {
         d_values.fill(0.0); // no panel starts the sums
         return;
     }
     let by_row = &pattern.by_row;
-    if let Some(dx) = &mut dx {
-        dx.fill(Row::ZERO);
-    }
+    dx.fill(Row::ZERO);
     let pieces = pattern.nnz().div_ceil(BLOCK).max(1);
     for piece in 0..pieces {
         let rows = by_row.piece(piece, pieces);
         let entries = by_row.offsets[rows.start] as usize..by_row.offsets[rows.end] as usize;
         // What the rows before left there is stale.
         scratch.partial.resize(entries.len().max(scratch.partial.len()), [0.0; 4]);
+        let partial = &mut scratch.partial[..entries.len()];
         for panel in 0..panels(batch) {
-            let dx = dx.as_deref_mut().map(|dx| &mut dx[panel * pattern.cols()..][..pattern.cols()]);
+            let dx = &mut dx[panel * pattern.cols()..][..pattern.cols()];
             let part = Part { of: products, panel, rows: rows.clone() };
-            let partial = &mut scratch.partial[..entries.len()];
-            match (by_row.indices(), dx, batch - panel * PANEL) {
-                (Indices::U16(_), Some(dx), ..5) => part.both::<1, u16>(dx, partial),
-                (Indices::U16(_), Some(dx), ..9) => part.both::<2, u16>(dx, partial),
-                (Indices::U16(_), Some(dx), _) => part.both::<4, u16>(dx, partial),
-                (Indices::U32(_), Some(dx), _) => part.both::<4, u32>(dx, partial),
-                (Indices::U16(_), None, ..9) => part.sddmm::<2, u16>(partial),
-                (Indices::U16(_), None, _) => part.sddmm::<4, u16>(partial),
-                (Indices::U32(_), None, _) => part.sddmm::<4, u32>(partial),
+            match (by_row.indices(), batch - panel * PANEL) {
+                (Indices::U16(_), ..5) => part.both::<1, u16>(dx, partial),
+                (Indices::U16(_), ..9) => part.both::<2, u16>(dx, partial),
+                (Indices::U16(_), _) => part.both::<4, u16>(dx, partial),
+                (Indices::U32(_), _) => part.both::<4, u32>(dx, partial),
             }
         }
-        sum_lanes(&scratch.partial[..entries.len()], &mut d_values[entries]);
+        sum_lanes(partial, &mut d_values[entries]);
     }
 }
 
@@ -104,19 +93,6 @@ impl Part<'_> {
             sddmm_row::<V, I>(x, dy, &indices[split..end], of_rest, stale);
         }
     }
-
-    /// As `both` without dX.
-    #[inline(never)]
-    fn sddmm<const V: usize, I: Index>(self, mut partial: &mut [[f32; 4]]) {
-        let (x, dy, indices) = self.operands::<I>();
-        let stale = stale(self.panel);
-        for row in self.rows.clone() {
-            let (start, _, end) = self.of.pattern.by_row.line(row);
-            let of_row;
-            (of_row, partial) = partial.split_at_mut(end - start);
-            sddmm_row::<V, I>(x, dy[row].lanes(), &indices[start..end], of_row, stale);
-        }
-    }
 }
 
 #[inline(always)]
@@ -124,15 +100,4 @@ fn sddmm_row<const V: usize, I: Index>(x: &[Row], dy: [F32x4; 4], indices: &[I],
     for (&index, partial) in indices.iter().zip(partial) {
         sddmm_of::<V>(dy, x[index.into() as usize].lanes(), partial, stale);
     }
-}
-
-/// The partial sums of each entry, four lanes, added up: entries are in row order.
-#[inline(never)]
-fn sum_lanes(partial: &[[f32; 4]], d_values: &mut [f32]) {
-    let (fours, rest) = partial.as_chunks::<4>();
-    let (sums, sum) = d_values.as_chunks_mut::<4>();
-    for (four, sums) in fours.iter().zip(sums) {
-        folded(four).store(sums);
-    }
-    rest.iter().zip(sum).for_each(|(lanes, sum)| *sum = F32x4::load(lanes).sum());
 }

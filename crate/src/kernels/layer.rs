@@ -2,6 +2,7 @@
 
 use super::backward::{self, Backward};
 use super::forward::Forward;
+use super::sddmm::Sddmm;
 use super::{backward_rows, full};
 use crate::lanes::{F32x4, Row};
 
@@ -24,14 +25,22 @@ pub fn forward(product: &Forward<'_>, y: &mut [Row], scratch: &mut Scratch) {
 
 /// All chunks of [`Backward`], one after the other, or the same row by row, or the dense products of a layer that has all or most of its weights; and the decay.
 /// Adds dY to `bias [out]`, lane by lane, unless it is empty.
-pub fn backward(products: &Backward<'_>, mut dx: Option<&mut [Row]>, d_values: &mut [f32], mut bias: &mut [F32x4], scratch: &mut Scratch) {
+pub fn backward(products: &Backward<'_>, dx: Option<&mut [Row]>, d_values: &mut [f32], mut bias: &mut [F32x4], scratch: &mut Scratch) {
     let pattern = products.pattern;
     if full::serves_backward(pattern, products.batch) {
         full::backward(products, dx, d_values, &mut scratch.full);
-    } else if backward_rows::serves(pattern, products.batch, dx.is_some()) {
-        backward_rows::backward(products, dx, d_values, &mut scratch.backward);
-    } else if pattern.cols() > 0 {
-        (0..products.chunks()).for_each(|i| products.chunk(i, dx.as_deref_mut(), d_values, bias, &mut scratch.backward));
+    } else if let Some(dx) = dx {
+        if backward_rows::serves(pattern, products.batch) {
+            backward_rows::backward(products, dx, d_values, &mut scratch.backward);
+        } else if pattern.cols() > 0 {
+            (0..products.chunks()).for_each(|i| products.chunk(i, dx, d_values, bias, &mut scratch.backward));
+            if products.touches {
+                bias = &mut [];
+            }
+        }
+    } else {
+        let products = Sddmm::new(products);
+        (0..products.chunks()).for_each(|i| products.chunk(i, d_values, bias, &mut scratch.backward));
         if products.touches {
             bias = &mut [];
         }

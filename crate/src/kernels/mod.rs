@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | SpMM | `Y = act(X·Wᵀ + b)` | [`forward`] | 2·nnz·B |
 //! | SpMMᵀ | `dX = dY·W` | [`backward`], one pass | 2·nnz·B |
-//! | SDDMM | `dW = dYᵀ·X` at the stored entries | with the former | 2·nnz·B |
+//! | SDDMM | `dW = dYᵀ·X` at the stored entries | with the former; alone [`sddmm`] | 2·nnz·B |
 //!
 //! A sparse convolution is the same three at every place of its window, on panels of images: [`convolution`].
 //!
@@ -15,7 +15,7 @@
 //! end. A row is one cache line. Sixteen is what registers allow: the backward pass keeps 4 vectors of X and 4 of dX at hand while 4 of dY
 //! stream by, 15 being usable.
 //!
-//! **Chunks.** [`pack`], [`forward`] and [`backward`] are sets of independent chunks, cut so that each has about as many entries (or whole cache lines) and
+//! **Chunks.** [`pack`], [`forward`], [`backward`] and [`sddmm`] are sets of independent chunks, cut so that each has about as many entries (or whole cache lines) and
 //! writes results of its own. Today one thread runs them in turn; the bits do not depend on who does.
 //!
 //! **Order.** Every output adds its terms in the order of the pattern, and sums over the batch run over the panels in order,
@@ -45,6 +45,7 @@ pub mod peak;
 pub mod pool;
 pub mod power;
 pub mod random;
+pub mod sddmm;
 pub mod seeded;
 pub mod top_k;
 pub mod window;
