@@ -12,7 +12,7 @@ import { defineGradient, defineKernel, floats, type Operands, runKernel } from '
  * For a loop of your own; for `model.fit` see {@link fuseLoss}. Throws a {@link ShapeError} for targets of another shape.
  *
  * ```js
- * optimizer.minimize(() => categoricalCrossentropy(y, model.apply(x)).mean());
+ * optimizer.minimize(() => tf.mean(categoricalCrossentropy(y, model.apply(x))));
  * ```
  */
 export function categoricalCrossentropy(yTrue: tf.Tensor, yPred: tf.Tensor): tf.Tensor {
@@ -26,8 +26,8 @@ export function sparseCategoricalCrossentropy(yTrue: tf.Tensor, yPred: tf.Tensor
 
 /**
  * −y·log p − (1 − y)·log(1 − p), the mean of it over the last axis: the loss of each sample, `[…]`, from targets and predictions `[…, outputs]`. As tfjs's
- * loss of this name but for rounding, and for the gradient where p is ½: tfjs's is −y there, this one ½ − y. For the rest see
- * {@link categoricalCrossentropy}.
+ * loss of this name but for rounding, and for the gradient where p is ½: tfjs's is −4·y there, this one 2 − 4·y, of one output.
+ * For the rest see {@link categoricalCrossentropy}.
  */
 export function binaryCrossentropy(yTrue: tf.Tensor, yPred: tf.Tensor): tf.Tensor {
   return crossEntropy('binaryCrossentropy', yTrue, yPred);
