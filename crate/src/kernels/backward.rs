@@ -67,6 +67,12 @@ pub struct Scratch {
     pub(super) partial: Vec<[f32; 4]>,
 }
 
+/// Room for the partial sums of so many entries. What an earlier block left there does not matter: the first panel starts them.
+pub(super) fn room_for(entries: usize, partial: &mut Vec<[f32; 4]>) -> &mut [[f32; 4]] {
+    partial.resize(entries.max(partial.len()), [0.0; 4]);
+    &mut partial[..entries]
+}
+
 /// `dX = dY·W` over A, and `dValues = (dYᵀ·X) at B + decay·values`, as independent chunks, each of which writes results of its own: a block
 /// of columns over all panels in their order.
 pub struct Backward<'a> {
@@ -127,9 +133,7 @@ impl<'a> Backward<'a> {
                 }
                 &*room
             };
-            // What an earlier block left there does not matter: the first panel starts them.
-            partial.resize(positions.len().max(partial.len()), [0.0; 4]);
-            let partial = &mut partial[..positions.len()];
+            let partial = room_for(positions.len(), partial);
             values.clear();
             self.touch_entries(i, block, self.values);
             values.extend(positions.iter().map(|&p| self.values[p as usize]));

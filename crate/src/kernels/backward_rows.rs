@@ -7,7 +7,7 @@
 //!
 //! All of it is one chunk: all rows add to dX.
 
-use super::backward::{BLOCK, Backward, Scratch, sddmm_of, stale};
+use super::backward::{BLOCK, Backward, Scratch, room_for, sddmm_of, stale};
 use super::sddmm::sum_lanes;
 use super::{PANEL, panels};
 use crate::lanes::{F32x4, I32x4, Row};
@@ -22,8 +22,12 @@ const NEAR: usize = 1 << 14;
 
 /// Whether this is the faster way.
 pub fn serves(pattern: &CsrPattern, batch: usize) -> bool {
-    let large = pattern.nnz() > LARGE && pattern.cols() <= NEAR;
-    batch <= if large { 2 * PANEL } else { PANEL / 2 }
+    batch <= if is_far_by_columns(pattern) { 2 * PANEL } else { PANEL / 2 }
+}
+
+/// Whether values and gradients go far in the order of columns, and X does not in that of rows.
+pub(super) fn is_far_by_columns(pattern: &CsrPattern) -> bool {
+    pattern.nnz() > LARGE && pattern.cols() <= NEAR
 }
 
 /// As all chunks of [`Backward`]: dX to the bit, and with it dValues.
@@ -39,9 +43,7 @@ pub fn backward(products: &Backward, dx: &mut [Row], d_values: &mut [f32], scrat
     for piece in 0..pieces {
         let rows = by_row.piece(piece, pieces);
         let entries = by_row.offsets[rows.start] as usize..by_row.offsets[rows.end] as usize;
-        // What the rows before left there is stale.
-        scratch.partial.resize(entries.len().max(scratch.partial.len()), [0.0; 4]);
-        let partial = &mut scratch.partial[..entries.len()];
+        let partial = room_for(entries.len(), &mut scratch.partial);
         for panel in 0..panels(batch) {
             let dx = &mut dx[panel * pattern.cols()..][..pattern.cols()];
             let part = Part { of: products, panel, rows: rows.clone() };

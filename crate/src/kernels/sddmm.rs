@@ -8,8 +8,8 @@
 //! [`Sddmm::new`]. Blocks of units beyond the second-level cache, as the products with dX have them: 7 to 15 % less time for more than 2048 units and 16 384
 //! features, no better elsewhere, and three loops more.
 
-use super::backward::{self, BLOCK, Backward, Scratch, add_lines, folded, sddmm_of, stale, touch_pieces};
-use super::backward_rows::LARGE;
+use super::backward::{self, BLOCK, Backward, Scratch, add_lines, folded, room_for, sddmm_of, stale, touch_pieces};
+use super::backward_rows::is_far_by_columns;
 use super::{PANEL, panels, touch, touching_pays};
 use crate::lanes::{F32x4, Row, Walk};
 use crate::pattern::{Index, Indices, Runs};
@@ -20,8 +20,6 @@ use std::ops::Range;
 const NEAREST: usize = 448;
 /// Rows of two panels that a second-level cache of 1 MB holds beside all else.
 const NEAR: usize = 1 << 12;
-/// Features of a large layer, whose gradients would go far in the order of columns.
-const NEAR_IF_LARGE: usize = 1 << 14;
 
 /// The products as independent chunks, each of which writes results of its own: some rows or columns over all panels in their order. Either way gives the same
 /// bits, where indices are as wide.
@@ -39,8 +37,7 @@ impl<'a> Sddmm<'a> {
     pub fn new(of: &'a Backward) -> Self {
         let (rows, cols) = (of.pattern.rows(), of.pattern.cols());
         let near = cols <= rows || (rows > NEAREST && cols <= NEAR.min(4 * rows));
-        let large = of.pattern.nnz() > LARGE && cols <= NEAR_IF_LARGE;
-        Self::along(of, near || large || of.batch < 2 * PANEL)
+        Self::along(of, near || is_far_by_columns(of.pattern) || of.batch < 2 * PANEL)
     }
 
     pub fn along(of: &'a Backward, by_rows: bool) -> Self {
@@ -61,10 +58,7 @@ impl<'a> Sddmm<'a> {
         let (runs, staying, read) = if self.by_rows { (&pattern.by_row, dy, x) } else { (&pattern.by_column, x, dy) };
         let lines = runs.piece(i, self.chunks);
         let entries = runs.offsets[lines.start] as usize..runs.offsets[lines.end] as usize;
-        // What an earlier chunk left there does not matter: the first panel starts the sums.
-        let partial = &mut scratch.partial;
-        partial.resize(entries.len().max(partial.len()), [0.0; 4]);
-        let partial = &mut partial[..entries.len()];
+        let partial = room_for(entries.len(), &mut scratch.partial);
         if batch == 0 {
             partial.fill([0.0; 4]);
         }
@@ -172,7 +166,7 @@ impl Whole<'_> {
 /// V8 can join two operations on neighbouring vectors into one of 256 bits (`--experimental-wasm-revectorize`), 1.7 times as fast here. It looks for them from
 /// two stores side by side: callers store the last two sums, in a place that nobody reads.
 #[inline(always)]
-pub(super) fn sddmm_32(read: [&Row; 2], staying: [[F32x4; 4]; 2]) -> [F32x4; 2] {
+fn sddmm_32(read: [&Row; 2], staying: [[F32x4; 4]; 2]) -> [F32x4; 2] {
     let read = read.map(Row::lanes);
     [0, 1].map(|i| {
         let first = read[0][i + 2].mul_add(staying[0][i + 2], read[0][i] * staying[0][i]);
