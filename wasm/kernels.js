@@ -1106,4 +1106,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'c7c9deaae6bcc66d';
+export const STAMP = '61c25c3a6c9bf547';

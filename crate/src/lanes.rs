@@ -74,38 +74,62 @@ impl<'a, const P: usize, I: Index> Gather<'a, P, I> {
     }
 }
 
-/// As [`Gather`], with the value of each entry and an S of its own, for lines that follow one another. Where a line begins it knows from having read the one
-/// before: a processor that has guessed wrong where that one ends goes on at once. With the beginning to be loaded first, and then an index, and then a row, it
-/// stood still for twenty cycles, as long as five entries take.
-pub(crate) struct Walk<'a, const P: usize, I, S> {
-    x: [&'a [Row]; P],
-    indices: &'a [I],
-    /// As many, which `next` writes to.
-    lent: PhantomData<&'a mut [S]>,
-    /// What belongs to the next entry.
-    next: (*const I, *const f32, *mut S),
+/// What some entries have beside their indices, in the same order.
+pub(crate) struct Entries<'a> {
+    pub values: &'a [f32],
+    /// Each in four lanes, from one panel to the next.
+    pub sums: &'a mut [[f32; 4]],
+    /// Of values and gradients in row order.
+    pub positions: &'a [u32],
 }
 
-impl<'a, const P: usize, I: Index, S> Walk<'a, P, I, S> {
+/// As [`Gather`], with what else each entry has, for lines that follow one another. Where a line begins it knows from having read the one
+/// before: a processor that has guessed wrong where that one ends goes on at once. With the beginning to be loaded first, and then an index, and then a row, it
+/// stood still for twenty cycles, as long as five entries take.
+pub(crate) struct Walk<'a, const P: usize, I> {
+    x: [&'a [Row]; P],
+    indices: &'a [I],
+    /// How many entries there are beyond the run that [`Walk::seek`] went to, and where that ends.
+    left: usize,
+    end: usize,
+    lent: PhantomData<&'a mut [[f32; 4]]>,
+    /// What belongs to the next entry.
+    next: (*const I, *const f32, *mut [f32; 4], *const u32),
+}
+
+impl<'a, const P: usize, I: Index> Walk<'a, P, I> {
+    /// Before the first of the `entries`, whatever their indices among all of them.
     #[inline(always)]
-    pub fn new(x: [&'a [Row]; P], entries: Bounded<'a, I>, values: &'a [f32], sums: &'a mut [S]) -> Self {
-        x.iter().for_each(|x| assert!(entries.bound() <= x.len()));
-        let indices = entries.indices();
-        assert!(indices.len() == values.len() && indices.len() == sums.len());
-        Self { x, indices, lent: PhantomData, next: (indices.as_ptr(), values.as_ptr(), sums.as_mut_ptr()) }
+    pub fn new(x: [&'a [Row]; P], all: Bounded<'a, I>, Entries { values, sums, positions }: Entries<'a>) -> Self {
+        x.iter().for_each(|x| assert!(all.bound() <= x.len()));
+        assert!(values.len() == sums.len() && positions.len() == sums.len());
+        let indices = all.indices();
+        let next = (indices.as_ptr(), values.as_ptr(), sums.as_mut_ptr(), positions.as_ptr());
+        Self { x, indices, left: sums.len(), end: 0, lent: PhantomData, next }
     }
 
-    /// Calls `visit` for the entries from here to `end`, with row, value and S.
+    /// Goes on with a run of indices.
     #[inline(always)]
-    pub fn until(&mut self, end: usize, mut visit: impl FnMut([&'a Row; P], f32, &mut S)) {
-        let end = self.indices[..end].as_ptr_range().end;
-        while self.next.0 < end {
-            // SAFETY: all three have gone as far from the beginning of arrays of one length, and the first has not reached the end of its own. The index is
-            // below the bound, as in `Gather`. The S is lent to this walk, and by it for one call.
-            unsafe {
-                let index = (*self.next.0).into() as usize;
-                visit(self.x.map(|x| x.get_unchecked(index)), *self.next.1, &mut *self.next.2);
-                self.next = (self.next.0.add(1), self.next.1.add(1), self.next.2.add(1));
+    pub fn seek(&mut self, run: Range<usize>) {
+        let indices = &self.indices[run.clone()];
+        assert!(indices.len() <= self.left);
+        self.left -= indices.len();
+        self.end = run.end;
+        self.next.0 = indices.as_ptr();
+    }
+
+    /// Calls `visit` for the entries from here to `end`, which lies in the run, with row, value, sum and position.
+    #[inline(always)]
+    pub fn until(&mut self, end: usize, mut visit: impl FnMut([&'a Row; P], f32, &mut [f32; 4], u32)) {
+        assert!(end <= self.end);
+        // SAFETY: `seek` has found that so many indices are there, and of all else as many entries after those that it went to before. An index is below the
+        // bound, as in `Gather`. The sum is lent to this walk, and by it for one call.
+        unsafe {
+            let end = self.indices.as_ptr().add(end);
+            while self.next.0 < end {
+                let (index, value, sum, position) = self.next;
+                visit(self.x.map(|x| x.get_unchecked((*index).into() as usize)), *value, &mut *sum, *position);
+                self.next = (index.add(1), value.add(1), sum.add(1), position.add(1));
             }
         }
     }
@@ -395,6 +419,13 @@ impl F32x4 {
         [F64x2(w::f64x2_promote_low_f32x4(self.0)), F64x2(w::f64x2_promote_low_f32x4(w::i64x2_shuffle::<1, 1>(self.0, self.0)))]
     }
 
+    /// The sum of the lanes, always in this order: (0 + 1) + (2 + 3).
+    #[inline(always)]
+    pub fn sum(self) -> f32 {
+        let pairs = self + Self(w::i32x4_shuffle::<1, 0, 3, 2>(self.0, self.0));
+        w::f32x4_extract_lane::<0>((pairs + Self(w::i32x4_shuffle::<2, 3, 0, 1>(pairs.0, pairs.0))).0)
+    }
+
     /// The 4×4 matrix whose rows are `r`, transposed.
     #[inline(always)]
     pub fn transpose(r: [Self; 4]) -> [Self; 4] {
@@ -490,6 +521,11 @@ impl F32x4 {
         [F64x2([a, b]), F64x2([c, d])]
     }
 
+    pub fn sum(self) -> f32 {
+        let [a, b, c, d] = self.0;
+        (a + b) + (c + d)
+    }
+
     pub fn transpose(r: [Self; 4]) -> [Self; 4] {
         [0, 1, 2, 3].map(|i| Self([r[0].0[i], r[1].0[i], r[2].0[i], r[3].0[i]]))
     }
@@ -501,13 +537,6 @@ impl F32x4 {
 
 impl F32x4 {
     pub const WIDTH: usize = 4;
-
-    /// The sum of the lanes, always in this order: (0 + 1) + (2 + 3).
-    #[inline(always)]
-    pub fn sum(self) -> f32 {
-        let [a, b, c, d] = self.to_array();
-        (a + b) + (c + d)
-    }
 
     #[inline(always)]
     pub fn to_array(self) -> [f32; 4] {

@@ -138,12 +138,6 @@ impl<'a, I> Bounded<'a, I> {
     pub fn bound(self) -> usize {
         self.bound
     }
-
-    /// Some of them.
-    #[inline(always)]
-    pub fn slice(self, range: Range<usize>) -> Self {
-        Self { indices: &self.indices[range], ..self }
-    }
 }
 
 /// Indices in the narrowest type that holds them: the forward pass streams them once per 32 samples.

@@ -20,7 +20,7 @@
 
 use super::backward_rows::LARGE;
 use super::{PANEL, flush, panels, touch, touch_numbers, touching_pays};
-use crate::lanes::{F32x4, Gather, I32x4, Normal, Row, Walk};
+use crate::lanes::{Entries, F32x4, I32x4, Normal, Row, Walk};
 use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE};
 use std::array::from_fn;
 use std::ops::Range;
@@ -133,17 +133,18 @@ impl<'a> Backward<'a> {
                 }
                 &*room
             };
-            let partial = room_for(positions.len(), partial);
-            values.clear();
             self.touch_entries(i, block, self.values);
-            values.extend(positions.iter().map(|&p| self.values[p as usize]));
-            let of = Block { of: self, block, first_column: columns.start, lines, values };
-            match by_column.indices() {
-                Indices::U16(_) => of.both_products::<u16>(dx, partial, bias),
-                Indices::U32(_) => of.both_products::<u32>(dx, partial, bias),
+            gather(self.values, positions, values);
+            let of = Block { of: self, block, first_column: columns.start, lines, values, positions };
+            let sums = room_for(positions.len(), partial);
+            for (panel, dx) in dx.chunks_exact_mut(self.pattern.cols()).enumerate() {
+                of.touch_dy(panel, bias);
+                let last = panel + 1 == panels(self.batch);
+                if last {
+                    self.touch_entries(i, block, d_values);
+                }
+                of.both_products(panel, last, dx, sums, d_values);
             }
-            self.touch_entries(i, block, d_values);
-            sum_lanes(partial, positions, d_values);
         }
     }
 
@@ -184,13 +185,11 @@ struct Block<'a> {
     lines: Lines<'a>,
     /// Those of the entries.
     values: &'a [f32],
+    /// In row order.
+    positions: &'a [u32],
 }
 
 impl<'a> Block<'a> {
-    fn connected(&self) -> bool {
-        self.of.pattern.by_column.far().connected()
-    }
-
     fn x(&self, panel: usize) -> &'a [Row] {
         let cols = self.of.pattern.cols();
         &self.of.x[panel * cols..][..cols]
@@ -210,78 +209,78 @@ impl<'a> Block<'a> {
         }
     }
 
-    // Not inlined either: it would make `chunk` a large function.
-    #[inline(never)]
-    fn both_products<I: Index>(&self, dx: &mut [Row], partial: &mut [[f32; 4]], bias: &mut [F32x4]) {
-        let cols = self.of.pattern.cols();
-        let walks = self.connected() && !I::WIDE;
-        for (panel, dx) in dx.chunks_exact_mut(cols).enumerate() {
-            self.touch_dy(panel, bias);
-            match panel {
-                0 if walks => self.connected_columns::<true, I>(panel, dx, partial),
-                _ if walks => self.connected_columns::<false, I>(panel, dx, partial),
-                _ => self.both_columns::<I>(panel, dx, partial),
-            }
-        }
+    /// A panel of X, dY and `dx`, and `sums` over the samples, of which the `last` makes `d_values`.
+    fn both_products(&self, panel: usize, last: bool, dx: &mut [Row], sums: &mut [[f32; 4]], d_values: &mut [f32]) {
+        let by_column = &self.of.pattern.by_column;
+        let narrow = matches!(by_column.indices(), Indices::U16(_));
+        let columns = match (panel, last) {
+            (0, false) if narrow && by_column.far().connected() => Self::columns::<true, false, false, u16>,
+            (1.., false) if narrow && by_column.far().connected() => Self::columns::<false, false, false, u16>,
+            (1.., true) if narrow && by_column.far().connected() => Self::columns::<false, true, false, u16>,
+            (_, false) if narrow => Self::columns::<false, false, true, u16>,
+            (_, true) if narrow => Self::columns::<false, true, true, u16>,
+            (_, false) => Self::columns::<false, false, true, u32>,
+            (_, true) => Self::columns::<false, true, true, u32>,
+        };
+        columns(self, panel, dx, sums, d_values);
     }
 
-    /// A panel of columns in one block and without B∖A. See [`Walk`]: 60 → 67 % of peak at a density of 0.01.
+    /// The `LAST` panel leaves each gradient where it belongs: beside the products of the next entries most of that takes no time. `GAPS`: columns are in
+    /// several blocks, or have B∖A. Without, there is less to do between two of them, and the `FIRST` panel has a loop of its own: see [`Walk`].
     ///
     /// Not inlined, like the others that hold the loops: in one large function V8 keeps the loops' own numbers on the stack.
     #[inline(never)]
-    fn connected_columns<const FIRST: bool, I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
-        let columns = self.lines.a.len();
-        let (x, dx) = (&self.x(panel)[self.first_column..][..columns], &mut dx[self.first_column..][..columns]);
-        let by_column = &self.of.pattern.by_column;
-        let (first, lines) = (by_column.line(self.first_column).0, self.lines.a.first(columns));
-        let entries = by_column.bounded::<I>().slice(first..first + partial.len());
-        let mut entries = Walk::new([self.dy(panel)], entries, self.values, partial);
-        for i in 0..columns {
-            let (x, mut sums) = (x[i].lanes(), Row::ZERO.lanes());
-            entries.until(lines.at(i).end - first, |[dy], value, partial| both_of::<FIRST>(dy, value, x, partial, &mut sums));
-            dx[i].set(sums);
-        }
-    }
-
-    #[inline(never)]
-    fn both_columns<I: Index>(&self, panel: usize, dx: &mut [Row], partial: &mut [[f32; 4]]) {
-        let (x, dy) = (self.x(panel), Gather::new([self.dy(panel)], self.of.pattern.by_column.bounded::<I>()));
-        let (mut values, mut partial, stale) = (self.values, partial, stale(panel));
-        let Lines { a, rest } = self.lines;
-        let (x, dx) = (&x[self.first_column..][..a.len()], &mut dx[self.first_column..][..a.len()]);
-        for i in 0..a.len() {
-            let (of_a, of_rest, next);
-            let (a, rest) = (a.at(i), rest.at(i));
-            let entries = a.len() + rest.len();
-            (of_a, next) = partial.split_at_mut(a.len());
-            (of_rest, partial) = next.split_at_mut(rest.len());
-            let x = x[i].lanes();
-            let mut sums = if self.block == 0 { Row::ZERO.lanes() } else { dx[i].lanes() };
-            for (([dy], &value), partial) in dy.rows(a).zip(values).zip(of_a) {
-                let (dy, weight) = (dy.lanes(), F32x4::splat(value));
-                sums = from_fn(|v| dy[v].mul_add(weight, sums[v]));
-                sddmm_of::<4>(dy, x, partial, stale);
+    fn columns<const FIRST: bool, const LAST: bool, const GAPS: bool, I: Index>(
+        &self,
+        panel: usize,
+        dx: &mut [Row],
+        sums: &mut [[f32; 4]],
+        d_values: &mut [f32],
+    ) {
+        let columns = self.first_column..self.first_column + self.lines.a.len();
+        let (a, rest) = (self.lines.a.first(columns.len()), self.lines.rest.first(columns.len()));
+        let (x, dx, stale) = (&self.x(panel)[columns.clone()], &mut dx[columns.clone()], stale(panel));
+        let entries = Entries { values: self.values, sums, positions: self.positions };
+        let mut entries = Walk::new([self.dy(panel)], self.of.pattern.by_column.bounded::<I>(), entries);
+        let start = |sum: &[f32; 4]| match FIRST {
+            true => F32x4::splat(0.0),
+            false if GAPS => F32x4::load(sum).without(stale),
+            false => F32x4::load(sum),
+        };
+        let mut leave = |now: F32x4, sum: &mut [f32; 4], position: u32| {
+            if LAST {
+                d_values[position as usize] = now.sum();
+            } else {
+                now.store(sum);
             }
-            dx[i].set(sums);
-            sddmm_16(dy.rows(rest), x, of_rest, stale);
-            values = &values[entries..];
+        };
+        if !GAPS && !columns.is_empty() {
+            entries.seek(a.at(0).start..a.at(columns.len() - 1).end);
+        }
+        for i in 0..columns.len() {
+            let (run, x) = (a.at(i), x[i].lanes());
+            let mut to = if GAPS && self.block > 0 { dx[i].lanes() } else { Row::ZERO.lanes() };
+            if GAPS {
+                entries.seek(run.clone());
+            }
+            entries.until(run.end, |[dy], value, sum, position| leave(both_of(dy, value, x, start(sum), &mut to), sum, position));
+            dx[i].set(to);
+            if GAPS {
+                let run = rest.at(i);
+                entries.seek(run.clone());
+                entries.until(run.end, |[dy], _, sum, position| leave(sddmm_of::<4>(dy.lanes(), x, start(sum)), sum, position));
+            }
         }
     }
 }
 
-/// The partial sums of each entry, four lanes, added up, to where the entry is in row order.
+/// Numbers in the order of `positions`. Four at a time: 1 to 2 % of a backward pass.
 #[inline(never)]
-pub(super) fn sum_lanes(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
-    let (fours, rest) = partial.as_chunks::<4>();
-    let (positions4, positions1) = positions.as_chunks::<4>();
-    for (four, positions) in fours.iter().zip(positions4) {
-        for (sum, &position) in folded(four).to_array().iter().zip(positions) {
-            d_values[position as usize] = *sum;
-        }
-    }
-    for (lanes, &position) in rest.iter().zip(positions1) {
-        d_values[position as usize] = F32x4::load(lanes).sum();
-    }
+fn gather(numbers: &[f32], positions: &[u32], out: &mut Vec<f32>) {
+    out.resize(positions.len(), 0.0);
+    let ((fours, rest), (out4, out1)) = (positions.as_chunks(), out.as_chunks_mut::<4>());
+    out4.iter_mut().zip(fours).for_each(|(out, four)| *out = four.map(|position| numbers[position as usize]));
+    out1.iter_mut().zip(rest).for_each(|(out, &position)| *out = numbers[position as usize]);
 }
 
 /// Of four entries the lanes added up, (0 + 1) + (2 + 3).
@@ -301,22 +300,20 @@ pub(super) fn both<'a>(
     mut dx: [F32x4; 4],
 ) -> [F32x4; 4] {
     for (([dy], &value), partial) in dy.zip(values).zip(partial) {
-        both_of::<false>(dy, value, x, partial, &mut dx);
+        both_of(dy, value, x, F32x4::load(partial), &mut dx).store(partial);
     }
     dx
 }
 
-/// One entry of it; the `FIRST` panel starts the partial sums.
+/// One entry of a line: adds to its row of dX, and to the sum that becomes its gradient.
 #[inline(always)]
-fn both_of<const FIRST: bool>(dy: &Row, value: f32, x: [F32x4; 4], partial: &mut [f32; 4], dx: &mut [F32x4; 4]) {
-    let weight = F32x4::splat(value);
-    let mut product = if FIRST { F32x4::splat(0.0) } else { F32x4::load(partial) };
-    let dy = dy.lanes();
+fn both_of(dy: &Row, value: f32, x: [F32x4; 4], mut sum: F32x4, dx: &mut [F32x4; 4]) -> F32x4 {
+    let (dy, weight) = (dy.lanes(), F32x4::splat(value));
     for v in 0..4 {
         dx[v] = dy[v].mul_add(weight, dx[v]);
-        product = dy[v].mul_add(x[v], product);
+        sum = dy[v].mul_add(x[v], sum);
     }
-    product.store(partial);
+    sum
 }
 
 /// The lanes of partial sums that a panel does not go on from: all for the first, which starts them. A mask: kernels of its own would be 0.6 kB, and to write
@@ -325,16 +322,10 @@ pub(super) fn stale(panel: usize) -> I32x4 {
     I32x4::splat(if panel == 0 { -1 } else { 0 })
 }
 
-/// A line of X and some rows of dY, one panel.
+/// The sum of one entry, and V vectors of a panel more.
 #[inline(always)]
-fn sddmm_16<'a>(dy: impl Iterator<Item = [&'a Row; 1]>, x: [F32x4; 4], partial: &mut [[f32; 4]], stale: I32x4) {
-    dy.zip(partial).for_each(|([dy], partial)| sddmm_of::<4>(dy.lanes(), x, partial, stale));
-}
-
-/// One entry, V vectors of one panel.
-#[inline(always)]
-pub(super) fn sddmm_of<const V: usize>(dy: [F32x4; 4], x: [F32x4; 4], partial: &mut [f32; 4], stale: I32x4) {
-    (0..V).fold(F32x4::load(partial).without(stale), |sum, v| dy[v].mul_add(x[v], sum)).store(partial);
+pub(super) fn sddmm_of<const V: usize>(dy: [F32x4; 4], x: [F32x4; 4], sum: F32x4) -> F32x4 {
+    (0..V).fold(sum, |sum, v| dy[v].mul_add(x[v], sum))
 }
 
 /// dY through relu, given its output `y`: 0 wherever that was not positive, and for denormal numbers. Panels; overwrites `out`, and adds it to `bias` as

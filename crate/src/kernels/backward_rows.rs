@@ -90,7 +90,7 @@ impl Part<'_> {
                 for v in 0..V {
                     dy[v].mul_add(weight, F32x4::load(&dx[v])).store(&mut dx[v]);
                 }
-                sddmm_of::<V>(dy, x, partial, stale);
+                sddmm_of::<V>(dy, x, F32x4::load(partial).without(stale)).store(partial);
             }
             sddmm_row::<V, I>(x, dy, &indices[split..end], of_rest, stale);
         }
@@ -100,6 +100,6 @@ impl Part<'_> {
 #[inline(always)]
 fn sddmm_row<const V: usize, I: Index>(x: &[Row], dy: [F32x4; 4], indices: &[I], partial: &mut [[f32; 4]], stale: I32x4) {
     for (&index, partial) in indices.iter().zip(partial) {
-        sddmm_of::<V>(dy, x[index.into() as usize].lanes(), partial, stale);
+        sddmm_of::<V>(dy, x[index.into() as usize].lanes(), F32x4::load(partial).without(stale)).store(partial);
     }
 }

@@ -8,10 +8,10 @@
 //! [`Sddmm::new`]. Blocks of units beyond the second-level cache, as the products with dX have them: 7 to 15 % less time for more than 2048 units and 16 384
 //! features, no better elsewhere, and three loops more.
 
-use super::backward::{self, BLOCK, Backward, Scratch, add_lines, folded, room_for, sddmm_of, stale, touch_pieces};
+use super::backward::{BLOCK, Backward, Scratch, add_lines, folded, room_for, sddmm_of, stale, touch_pieces};
 use super::backward_rows::is_far_by_columns;
 use super::{PANEL, panels, touch, touching_pays};
-use crate::lanes::{F32x4, Row, Walk};
+use crate::lanes::{Entries, F32x4, Row, Walk};
 use crate::pattern::{Index, Indices, Runs};
 use std::hint::black_box;
 use std::ops::Range;
@@ -62,7 +62,7 @@ impl<'a> Sddmm<'a> {
         if batch == 0 {
             partial.fill([0.0; 4]);
         }
-        let whole = Whole { runs, lines, staying, read, values };
+        let whole = Whole { runs, lines, staying, read, values, positions: &pattern.row_position };
         whole.sum(batch, partial, |lines| match self.touches {
             true if i == 0 && !bias.is_empty() => add_lines(lines, bias),
             true => touch(lines),
@@ -72,7 +72,7 @@ impl<'a> Sddmm<'a> {
             sum_lanes(partial, &mut d_values[entries]);
         } else {
             touch_pieces(pattern, 0..pattern.rows(), i, self.chunks, d_values);
-            backward::sum_lanes(partial, &pattern.row_position[entries], d_values);
+            sum_lanes_at(partial, &pattern.row_position[entries], d_values);
         }
     }
 }
@@ -87,6 +87,7 @@ struct Whole<'a> {
     read: &'a [Row],
     /// As many as there are entries; nobody looks at them.
     values: &'a [f32],
+    positions: &'a [u32],
 }
 
 impl Whole<'_> {
@@ -116,11 +117,11 @@ impl Whole<'_> {
     #[inline(never)]
     fn pair<const FIRST: bool>(&self, panel: usize, partial: &mut [[f32; 4]]) {
         let staying = [panel, panel + 1].map(|panel| self.staying(panel));
-        let (mut entries, ends, first) = self.walk::<2, u16>([panel, panel + 1], partial);
+        let (mut entries, ends) = self.walk::<2, u16>([panel, panel + 1], partial);
         let mut pair = [F32x4::splat(0.0); 2];
         for i in 0..self.lines.len() {
             let staying = staying.map(|rows| rows[i].lanes());
-            entries.until(ends[i] as usize - first, |read, _, partial| {
+            entries.until(ends[i] as usize, |read, _, partial, _| {
                 pair = sddmm_32(read, staying);
                 let sum = pair[0] + pair[1];
                 (if FIRST { sum } else { F32x4::load(partial) + sum }).store(partial);
@@ -134,10 +135,12 @@ impl Whole<'_> {
     #[inline(never)]
     fn single<const V: usize, I: Index>(&self, panel: usize, partial: &mut [[f32; 4]]) {
         let (staying, stale) = (self.staying(panel), stale(panel));
-        let (mut entries, ends, first) = self.walk::<1, I>([panel], partial);
+        let (mut entries, ends) = self.walk::<1, I>([panel], partial);
         for i in 0..self.lines.len() {
             let staying = staying[i].lanes();
-            entries.until(ends[i] as usize - first, |[read], _, partial| sddmm_of::<V>(read.lanes(), staying, partial, stale));
+            entries.until(ends[i] as usize, |[read], _, partial, _| {
+                sddmm_of::<V>(read.lanes(), staying, F32x4::load(partial).without(stale)).store(partial)
+            });
         }
     }
 
@@ -146,18 +149,18 @@ impl Whole<'_> {
         &self.staying[panel * self.runs.splits.len()..][self.lines.clone()]
     }
 
-    /// The entries, where each line ends, and how many entries are before the first.
+    /// The entries, and where each line ends.
     #[inline(always)]
-    fn walk<'b, const P: usize, I: Index>(
-        &'b self,
-        panels: [usize; P],
-        partial: &'b mut [[f32; 4]],
-    ) -> (Walk<'b, P, I, [f32; 4]>, &'b [u32], usize) {
+    fn walk<'b, const P: usize, I: Index>(&'b self, panels: [usize; P], partial: &'b mut [[f32; 4]]) -> (Walk<'b, P, I>, &'b [u32]) {
         let bounded = self.runs.bounded();
         let read = panels.map(|panel| &self.read[panel * bounded.bound()..][..bounded.bound()]);
         let first = self.runs.offsets[self.lines.start] as usize;
         let ends = &self.runs.offsets[1..][self.lines.clone()];
-        (Walk::new(read, bounded.slice(first..first + partial.len()), &self.values[..partial.len()], partial), ends, first)
+        let count = partial.len();
+        let mut walk =
+            Walk::new(read, bounded, Entries { values: &self.values[..count], sums: partial, positions: &self.positions[..count] });
+        walk.seek(first..first + count);
+        (walk, ends)
     }
 }
 
@@ -183,4 +186,19 @@ pub(super) fn sum_lanes(partial: &[[f32; 4]], d_values: &mut [f32]) {
         folded(four).store(sums);
     }
     rest.iter().zip(sum).for_each(|(lanes, sum)| *sum = F32x4::load(lanes).sum());
+}
+
+/// The same to where the entry is in row order.
+#[inline(never)]
+fn sum_lanes_at(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
+    let (fours, rest) = partial.as_chunks::<4>();
+    let (positions4, positions1) = positions.as_chunks::<4>();
+    for (four, positions) in fours.iter().zip(positions4) {
+        for (sum, &position) in folded(four).to_array().iter().zip(positions) {
+            d_values[position as usize] = *sum;
+        }
+    }
+    for (lanes, &position) in rest.iter().zip(positions1) {
+        d_values[position as usize] = F32x4::load(lanes).sum();
+    }
 }
