@@ -1106,4 +1106,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = '61c25c3a6c9bf547';
+export const STAMP = 'c2291540a77a540f';

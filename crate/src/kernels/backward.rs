@@ -5,32 +5,30 @@
 //!
 //! Without dX, in the first layer of a network, there is nothing to fuse: see [`sddmm`](super::sddmm).
 //!
+//! Values come from row order, and gradients go there: positions nobody can foresee. The last panel therefore adds up the lanes of each gradient and stores it
+//! where it belongs, beside the products of the next entries. As a pass of its own that took 5 cycles an entry on an Intel Xeon, of 26 with 64 samples: 1024×1024
+//! at 0.1 11 % less time, with 16 samples 20, with 128 6; 16 384×16 384 at 0.01 10. Values loaded beside the products of the first panel: no better than four at
+//! a time before. In [`sddmm`](super::sddmm), which waits for loads already, no gain.
+//!
 //! A large layer whose dY does not fit the caches waits for memory, unless its lines are touched in order first: 40 → 51 % at 4096×1024, density 0.05. What
-//! then remains is the way of values and gradients between row order and column order: 2 to 6 ns per entry beyond 262 144 of them, 7 to 10 in 16 384×16 384,
-//! most of it to load the values. Where a chunk has all columns these are touched in order as well, and dY is read but once: 87 → 73 cycles an entry in
-//! 65 536×1024, density 0.01; 67 since it is added to dBias when it is touched. Of chunks with some columns, pieces of rows are touched where they are one and a
-//! half lines or more, on the Xeon 8 % less time for 1024×65 536, density 0.01, 12 for 1024×20 000, 0.05; shorter ones, as at 4096×4096, up to 10 % longer. Tried
-//! without gain: values copied to where a chunk has them side by side, and gradients back; dY of the next panel, or the indices of a chunk, touched meanwhile;
-//! twice the entries in a block. Blocks of 512 rows, whose dY stays in the first-level cache: 4096×4096 on the Xeon 6 and 11 % less time at 0.05 and 0.1, 1.7
-//! times as long in 16 384×16 384 at 0.01; not measured on the EPYC.
+//! then remains is to load the values, in 16 384×16 384 5 ns per entry. Where a chunk has all columns they are touched in order as well, and dY is read but once.
+//! Tried without gain: pieces of rows touched where a chunk has some columns; gradients touched before they are stored; values copied to where a chunk has them
+//! side by side, and gradients back; dY of the next panel, or the indices of a chunk, touched meanwhile; twice the entries in a block. Blocks of 512 rows, whose
+//! dY stays in the first-level cache: 4096×4096 on the Xeon 6 and 11 % less time at 0.05 and 0.1, 1.7 times as long in 16 384×16 384 at 0.01; not measured on an
+//! EPYC, nor since the last panel stores gradients.
 //!
 //! For few samples, and some of a large layer, the order of rows is faster: see [`backward_rows`](super::backward_rows).
 //!
 //! A layer that has all weights, or a large one that has most, takes dense products: see [`full`](super::full).
 
-use super::backward_rows::LARGE;
-use super::{PANEL, flush, panels, touch, touch_numbers, touching_pays};
+use super::{flush, panels, touch, touch_numbers, touching_pays};
 use crate::lanes::{Entries, F32x4, I32x4, Normal, Row, Walk};
 use crate::pattern::{CsrPattern, Index, Indices, Lines, MIDDLE};
 use std::array::from_fn;
-use std::ops::Range;
 
 /// Entries, about, whose partial sums are held at once: 16 bytes each, half of a 1 MB second-level cache. Half as many where units go block by block, unless
 /// these are wider than [`MIDDLE`], so that too few would fall to each line.
 pub(super) const BLOCK: usize = 1 << 15;
-
-/// Entries of a row and chunk from which on these are touched: one and a half lines.
-const TOUCHED: usize = 24;
 
 /// What is added to dValues beside the loss: `decay · value`, with one factor for the forward set A and one for B∖A.
 /// Top-KAST's penalty λ/2·θ² on A and λ/(2D)·θ² on B∖A has the factors λ and λ/D.
@@ -133,47 +131,20 @@ impl<'a> Backward<'a> {
                 }
                 &*room
             };
-            self.touch_entries(i, block, self.values);
+            if self.chunks == 1 && blocks.count() > 1 {
+                // Of all columns they lie side by side.
+                let (rows, offsets) = (blocks.block(block), &self.pattern.by_row.offsets);
+                touch_numbers(&self.values[offsets[rows.start] as usize..offsets[rows.end] as usize]);
+            }
             gather(self.values, positions, values);
             let of = Block { of: self, block, first_column: columns.start, lines, values, positions };
             let sums = room_for(positions.len(), partial);
             for (panel, dx) in dx.chunks_exact_mut(self.pattern.cols()).enumerate() {
                 of.touch_dy(panel, bias);
                 let last = panel + 1 == panels(self.batch);
-                if last {
-                    self.touch_entries(i, block, d_values);
-                }
                 of.both_products(panel, last, dx, sums, d_values);
             }
         }
-    }
-
-    /// Touches the numbers of a block of rows before chunk `i` reads or writes them in the order of columns.
-    fn touch_entries(&self, i: usize, block: usize, numbers: &[f32]) {
-        let (blocks, by_row) = (self.pattern.by_column.far(), &self.pattern.by_row);
-        let rows = blocks.block(block);
-        if self.chunks == 1 && blocks.count() > 1 {
-            // Of all columns they lie side by side.
-            touch_numbers(&numbers[by_row.offsets[rows.start] as usize..by_row.offsets[rows.end] as usize]);
-        } else {
-            touch_pieces(self.pattern, rows, i, self.chunks, numbers);
-        }
-    }
-}
-
-/// Touches numbers of some rows before chunk `i` reads or writes them in the order of columns: a piece of each row is about as large a part of it as the chunk is
-/// of all, and it pays if it is a few lines long.
-#[inline(never)]
-pub(super) fn touch_pieces(pattern: &CsrPattern, rows: Range<usize>, i: usize, chunks: usize, numbers: &[f32]) {
-    if numbers.len() <= LARGE || numbers.len() / chunks <= TOUCHED * pattern.rows() {
-        return;
-    }
-    // No division for each row.
-    let [from, to] = [i, i + 1].map(|i| ((i as u64) << 32) / chunks as u64);
-    for row in rows {
-        let (start, _, end) = pattern.by_row.line(row);
-        let part = |part: u64| start + (((end - start) as u64 * part) >> 32) as usize;
-        touch_numbers(&numbers[part(from)..end.min(part(to) + PANEL / 2)]);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::pattern::{CsrPattern, Index, Indices};
 use std::ops::Range;
 
 /// Weights beyond which a change of order goes beyond the second-level cache.
-pub(super) const LARGE: usize = 1 << 18;
+const LARGE: usize = 1 << 18;
 
 /// Features of which X and dX of a panel are, at 2 MB, still near.
 const NEAR: usize = 1 << 14;

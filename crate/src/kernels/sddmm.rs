@@ -8,7 +8,7 @@
 //! [`Sddmm::new`]. Blocks of units beyond the second-level cache, as the products with dX have them: 7 to 15 % less time for more than 2048 units and 16 384
 //! features, no better elsewhere, and three loops more.
 
-use super::backward::{BLOCK, Backward, Scratch, add_lines, folded, room_for, sddmm_of, stale, touch_pieces};
+use super::backward::{BLOCK, Backward, Scratch, add_lines, folded, room_for, sddmm_of, stale};
 use super::backward_rows::is_far_by_columns;
 use super::{PANEL, panels, touch, touching_pays};
 use crate::lanes::{Entries, F32x4, Row, Walk};
@@ -71,7 +71,6 @@ impl<'a> Sddmm<'a> {
         if self.by_rows {
             sum_lanes(partial, &mut d_values[entries]);
         } else {
-            touch_pieces(pattern, 0..pattern.rows(), i, self.chunks, d_values);
             sum_lanes_at(partial, &pattern.row_position[entries], d_values);
         }
     }
