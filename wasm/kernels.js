@@ -1106,4 +1106,4 @@ async function __wbg_init_once(module_or_path) {
 
 export { initSync, __wbg_init as default };
 
-export const STAMP = 'c2291540a77a540f';
+export const STAMP = '9e34f527159e49bb';

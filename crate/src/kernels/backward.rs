@@ -184,10 +184,11 @@ impl<'a> Block<'a> {
     fn both_products(&self, panel: usize, last: bool, dx: &mut [Row], sums: &mut [[f32; 4]], d_values: &mut [f32]) {
         let by_column = &self.of.pattern.by_column;
         let narrow = matches!(by_column.indices(), Indices::U16(_));
+        let connected = narrow && by_column.far().connected();
         let columns = match (panel, last) {
-            (0, false) if narrow && by_column.far().connected() => Self::columns::<true, false, false, u16>,
-            (1.., false) if narrow && by_column.far().connected() => Self::columns::<false, false, false, u16>,
-            (1.., true) if narrow && by_column.far().connected() => Self::columns::<false, true, false, u16>,
+            (0, false) if connected => Self::columns::<true, false, false, u16>,
+            (1.., false) if connected => Self::columns::<false, false, false, u16>,
+            (1.., true) if connected => Self::columns::<false, true, false, u16>,
             (_, false) if narrow => Self::columns::<false, false, true, u16>,
             (_, true) if narrow => Self::columns::<false, true, true, u16>,
             (_, false) => Self::columns::<false, false, true, u32>,
@@ -252,13 +253,6 @@ fn gather(numbers: &[f32], positions: &[u32], out: &mut Vec<f32>) {
     let ((fours, rest), (out4, out1)) = (positions.as_chunks(), out.as_chunks_mut::<4>());
     out4.iter_mut().zip(fours).for_each(|(out, four)| *out = four.map(|position| numbers[position as usize]));
     out1.iter_mut().zip(rest).for_each(|(out, &position)| *out = numbers[position as usize]);
-}
-
-/// Of four entries the lanes added up, (0 + 1) + (2 + 3).
-#[inline(always)]
-pub(super) fn folded(four: &[[f32; 4]; 4]) -> F32x4 {
-    let lanes = F32x4::transpose(four.each_ref().map(F32x4::load));
-    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
 }
 
 /// One line of a convolution, one panel: returns its row of dX, added to what is there, and adds to the partial sums of dValues, lane by lane.

@@ -1,9 +1,9 @@
 //! The products of [`backward`](super::backward) row by row, for few samples and for large layers: values and gradients then stay in the order that they have.
 //!
 //! What limits it: memory operations. A row of dY stays in registers; each entry loads a line of X and one of dX and stores that again, 8 multiply-adds for 8
-//! loads and 4 stores: 8 cycles an entry and panel. By columns it is 4.4, and once 3.6 for the change of order, 10 to 30 in a layer of more than 262 144
-//! weights. And by columns an entry waits four cycles for the sum of the one before, however few vectors there are. So 8 samples take 5.7 cycles instead of
-//! 8.2, 4 of them 4.2; in 16 384×16 384 at a density of 0.01 9 instead of 37, 32 samples 25 instead of 43 (Node 24).
+//! loads and 4 stores: 8 cycles an entry and panel. By columns it is 4.4, and once 2 or 3 for the change of order, 10 to 20 in a layer of more than 262 144
+//! weights. And by columns an entry waits four cycles for the sum of the one before, however few vectors there are. So 8 samples take 6.5 cycles on an Intel Xeon
+//! instead of 8.4, 4 of them 5.5. 16 samples of a large layer take as long either way; 32 by columns 20 to 35 % less.
 //!
 //! All of it is one chunk: all rows add to dX.
 
@@ -22,7 +22,7 @@ const NEAR: usize = 1 << 14;
 
 /// Whether this is the faster way.
 pub fn serves(pattern: &CsrPattern, batch: usize) -> bool {
-    batch <= if is_far_by_columns(pattern) { 2 * PANEL } else { PANEL / 2 }
+    batch <= if is_far_by_columns(pattern) { PANEL } else { PANEL / 2 }
 }
 
 /// Whether values and gradients go far in the order of columns, and X does not in that of rows.

@@ -8,7 +8,7 @@
 //! [`Sddmm::new`]. Blocks of units beyond the second-level cache, as the products with dX have them: 7 to 15 % less time for more than 2048 units and 16 384
 //! features, no better elsewhere, and three loops more.
 
-use super::backward::{BLOCK, Backward, Scratch, add_lines, folded, room_for, sddmm_of, stale};
+use super::backward::{BLOCK, Backward, Scratch, add_lines, room_for, sddmm_of, stale};
 use super::backward_rows::is_far_by_columns;
 use super::{PANEL, panels, touch, touching_pays};
 use crate::lanes::{Entries, F32x4, Row, Walk};
@@ -84,7 +84,7 @@ struct Whole<'a> {
     staying: &'a [Row],
     /// Panels `[P][what indices name]`.
     read: &'a [Row],
-    /// As many as there are entries; nobody looks at them.
+    /// As many as there are entries, for a [`Walk`]; nobody looks at them, nor at the positions.
     values: &'a [f32],
     positions: &'a [u32],
 }
@@ -200,4 +200,11 @@ fn sum_lanes_at(partial: &[[f32; 4]], positions: &[u32], d_values: &mut [f32]) {
     for (lanes, &position) in rest.iter().zip(positions1) {
         d_values[position as usize] = F32x4::load(lanes).sum();
     }
+}
+
+/// Of four entries the lanes added up, (0 + 1) + (2 + 3).
+#[inline(always)]
+fn folded(four: &[[f32; 4]; 4]) -> F32x4 {
+    let lanes = F32x4::transpose(four.each_ref().map(F32x4::load));
+    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
 }
